@@ -1,0 +1,31 @@
+//! The loop: wait → stamp → append → flush → step → append intents → flush → perform.
+//!
+//! One loop for the real daemon and for the simulator, generic over where the journal lives and what
+//! is outside, so that what is proven in virtual time is what runs in a cluster. Synchronous: an
+//! asynchronous outside hands its news over a channel.
+
+use journal_schema::effect::{Effect, EffectId};
+use journal_schema::event::Event;
+use journal_schema::units::Timestamp;
+
+/// What happened while the loop waited.
+#[derive(Debug)]
+pub struct Woken {
+    /// The time now. The loop makes it strictly increasing.
+    pub now: Timestamp,
+    /// What happened, in order. Empty when the deadline came.
+    pub events: Vec<Event>,
+    /// The daemon shall end after these events.
+    pub stop: bool,
+}
+
+/// The world outside of the core: cluster, cloud, metrics, prices, operator, clock.
+pub trait Outside {
+    /// Waits until something happened or `deadline` came, whichever is first.
+    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken;
+
+    /// Begins to carry out effects whose intent is durable. Each is answered later by an
+    /// [`Event::Outcome`] with its id; an answer that never comes is the core's concern.
+    /// `Effect::Forecast` and `Effect::Plan` never get here: the loop computes them itself.
+    fn perform(&mut self, effects: Vec<(EffectId, Effect)>);
+}

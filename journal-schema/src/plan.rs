@@ -1,0 +1,315 @@
+//! The planner's input, the plan, and the report that explains it.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cloud::{CapacityType, Pool, PoolId, PriceBook};
+use crate::facts::{
+    CsiNodeFact, HpaFact, Key, NamespaceFact, NodeFact, PdbFact, PodFact, PvFact, PvcFact, WorkloadFact, WorkloadId,
+};
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::text::{Many, Name};
+use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Ppm, Timestamp};
+use crate::usage::Forecasts;
+
+/// The cluster as far as it is known: the fold of the watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Nodes by name.
+    pub nodes: BTreeMap<Name, NodeFact>,
+    /// Pods.
+    pub pods: BTreeMap<Key, PodFact>,
+    /// Namespaces by name.
+    pub namespaces: BTreeMap<Name, NamespaceFact>,
+    /// Workloads.
+    pub workloads: BTreeMap<WorkloadId, WorkloadFact>,
+    /// PodDisruptionBudgets.
+    pub pdbs: BTreeMap<Key, PdbFact>,
+    /// HorizontalPodAutoscalers.
+    pub hpas: BTreeMap<Key, HpaFact>,
+    /// Claims.
+    pub pvcs: BTreeMap<Key, PvcFact>,
+    /// Volumes by name.
+    pub pvs: BTreeMap<Name, PvFact>,
+    /// CSINodes by node name.
+    pub csi_nodes: BTreeMap<Name, CsiNodeFact>,
+}
+
+impl Cluster {
+    /// The workload whose template a pod was made from: its Deployment rather than the ReplicaSet
+    /// in between. `None` for pods of Jobs, static pods and pods without a controller.
+    pub fn workload_of(&self, pod: &PodFact) -> Option<&WorkloadFact> {
+        use crate::facts::{OwnerKind, WorkloadKind};
+        let owner = pod.owner.as_ref()?;
+        let kind = match owner.kind {
+            OwnerKind::Deployment => WorkloadKind::Deployment,
+            OwnerKind::ReplicaSet => WorkloadKind::ReplicaSet,
+            OwnerKind::StatefulSet => WorkloadKind::StatefulSet,
+            OwnerKind::DaemonSet => WorkloadKind::DaemonSet,
+            OwnerKind::Job | OwnerKind::Node | OwnerKind::Other => return None,
+        };
+        let id = |kind, name: &Name| WorkloadId { kind, key: Key::new(pod.key.namespace.clone(), name.clone()) };
+        let direct = self.workloads.get(&id(kind, &owner.name))?;
+        match &direct.owner {
+            Some(parent) if kind == WorkloadKind::ReplicaSet && parent.kind == OwnerKind::Deployment => {
+                Some(self.workloads.get(&id(WorkloadKind::Deployment, &parent.name)).unwrap_or(direct))
+            }
+            Some(_) | None => Some(direct),
+        }
+    }
+}
+
+/// Which nodes may be removed at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Managed {
+    /// Every node that nothing protects: a plan from files, where pools are not known.
+    All,
+    /// The nodes of these pools, by node name.
+    Listed(BTreeMap<Name, PoolId>),
+}
+
+/// Everything a plan depends on. Built by the engine from its state, or by the command line from
+/// files; never journaled, because it can be rebuilt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanningInput {
+    /// Number of the iteration; names of new machines derive from it.
+    pub iteration: u64,
+    /// Sequence number of the last entry that was seen.
+    pub basis: u64,
+    /// The time of that entry.
+    pub now: Timestamp,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Pools that machines may be booted in (refused ones only explain their nodes).
+    pub pools: Vec<Pool>,
+    /// Pools that are left alone for now (stocked out).
+    pub excluded_pools: BTreeSet<PoolId>,
+    /// Prices.
+    pub prices: PriceBook,
+    /// Which nodes may be removed.
+    pub managed: Managed,
+    /// Workloads that must not be touched, and why.
+    pub quarantined: BTreeMap<WorkloadId, Reason>,
+    /// Forecast usage.
+    pub forecasts: Forecasts,
+    /// The pod that kinema itself runs in.
+    pub own_pod: Option<Key>,
+    /// Rules.
+    pub policy: Policy,
+}
+
+/// Number of a new machine within a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(pub u32);
+
+/// A machine to boot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeToAdd {
+    /// Its number; contiguous from zero.
+    pub slot: Slot,
+    /// Pool.
+    pub pool: PoolId,
+    /// Machine type.
+    pub machine_type: Name,
+    /// Zone.
+    pub zone: Name,
+    /// How it is paid for.
+    pub capacity_type: CapacityType,
+    /// Price.
+    pub price: MicroUsdPerHour,
+}
+
+/// A node to remove.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeToRemove {
+    /// Name.
+    pub node: Name,
+    /// UID when the plan was made.
+    pub uid: Name,
+    /// `spec.providerID` when the plan was made.
+    pub provider_id: Name,
+    /// Pool; `None` in a plan from files.
+    pub pool: Option<PoolId>,
+    /// Machine type.
+    pub machine_type: Name,
+    /// Zone.
+    pub zone: Name,
+    /// How it is paid for.
+    pub capacity_type: CapacityType,
+    /// Price.
+    pub price: MicroUsdPerHour,
+}
+
+/// Where a pod goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Target {
+    /// To a node that stays.
+    Node(Name),
+    /// To a new machine.
+    New(Slot),
+}
+
+/// How a pod is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MoveMethod {
+    /// One more replica, then one less: no gap.
+    Surge,
+    /// The Eviction API.
+    Evict,
+    /// The workload's rolling update.
+    RollingUpdate,
+}
+
+/// One pod's move. Moves stand in an order that is feasible at every step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Move {
+    /// Pod.
+    pub pod: Key,
+    /// Its UID when the plan was made.
+    pub uid: Name,
+    /// Its workload; `None` for a pod whose controller is not watched (a Job).
+    pub workload: Option<WorkloadId>,
+    /// The node it leaves.
+    pub from: Name,
+    /// Where the planner expects it.
+    pub to: Target,
+    /// How.
+    pub method: MoveMethod,
+}
+
+/// A container's request to change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestChange {
+    /// Workload.
+    pub workload: WorkloadId,
+    /// Container.
+    pub container: Name,
+    /// CPU request: from, to.
+    pub cpu: (MilliCpu, MilliCpu),
+    /// Memory request: from, to.
+    pub memory: (Bytes, Bytes),
+}
+
+/// An immutable list of steps with its certificate. Leaves nothing to choose when it is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Number of the iteration.
+    pub iteration: u64,
+    /// Sequence number of the entry it is based on.
+    pub basis: u64,
+    /// Time of that entry.
+    pub at: Timestamp,
+    /// Machines to boot, by slot.
+    pub add: Many<NodeToAdd>,
+    /// Nodes to remove, by name.
+    pub remove: Many<NodeToRemove>,
+    /// Moves, in order.
+    pub moves: Many<Move>,
+    /// Requests to change, by workload and container.
+    pub requests: Many<RequestChange>,
+    /// What the counted nodes cost now. Nodes that may not be removed count, when their price is known.
+    pub cost_now: MicroUsdPerHour,
+    /// What they cost after the plan.
+    pub cost_after: MicroUsdPerHour,
+    /// No placement of these pods under these rules costs less: proven.
+    pub lower_bound: MicroUsdPerHour,
+    /// Estimated cost of the overlap while both old and new machines run.
+    pub transition: MicroUsd,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty() && self.moves.is_empty() && self.requests.is_empty()
+    }
+
+    /// Saving as a share of the present cost.
+    pub fn savings(&self) -> Ppm {
+        Ppm::of(self.cost_now.0 - self.cost_after.0, self.cost_now.0)
+    }
+
+    /// How far the plan's cost may be above the optimum: (after − bound) / after.
+    pub fn gap(&self) -> Ppm {
+        Ppm::of(self.cost_after.0 - self.lower_bound.0, self.cost_after.0)
+    }
+}
+
+/// What a plan says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum NodeAction {
+    /// Stays.
+    Keep,
+    /// Leaves.
+    Remove,
+}
+
+/// A node's verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeVerdict {
+    /// Node.
+    pub node: Name,
+    /// What happens to it.
+    pub action: NodeAction,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a plan says of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodAction {
+    /// Stays.
+    Stay,
+    /// Moves.
+    Move(Target),
+    /// Is pending and would be placed.
+    Place(Target),
+    /// Is pending and fits nowhere.
+    Unplaced,
+}
+
+/// A pod's verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodVerdict {
+    /// Pod.
+    pub pod: Key,
+    /// What happens to it.
+    pub action: PodAction,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What one relaxation would save, at least.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relaxation {
+    /// What to relax.
+    pub reason: Reason,
+    /// Nodes it holds.
+    pub nodes: u32,
+    /// An estimate of what it would save.
+    pub saves: MicroUsdPerHour,
+}
+
+/// What explains a plan. An unread report is not actionable.
+#[must_use = "an unread report is not actionable"]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// One for every node, by name.
+    pub nodes: Many<NodeVerdict>,
+    /// One for every pod, by key.
+    pub pods: Many<PodVerdict>,
+    /// The reasons that hold the most money, dearest first.
+    pub relaxations: Many<Relaxation>,
+    /// How the lower bound was proven, for people.
+    pub bound_method: Name,
+}
+
+/// The planner's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Its report.
+    pub report: Report,
+}

@@ -1,0 +1,323 @@
+//! What the operator allows.
+//!
+//! Journaled at every start and change, so that a replay decides by the rules of the time. The
+//! configuration file is another type (of the program), which converts into this one; the defaults
+//! live here, in one place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cloud::CapacityType;
+use crate::facts::Selector;
+use crate::text::{Few, Name};
+use crate::units::{Bytes, Millis, MilliCpu, MicroUsdPerHour, Ppm};
+
+/// How far kinema may go by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Plans are shown; nothing is changed.
+    #[default]
+    Recommend,
+    /// A plan is carried out once an operator named its digest.
+    Approve,
+    /// A plan that passes the gates is carried out.
+    Auto,
+}
+
+/// How pods are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Actuation {
+    /// Only the pods that must move: one more replica first where the workload allows it,
+    /// else the Eviction API.
+    #[default]
+    SurgeThenEvict,
+    /// The Eviction API only.
+    Evict,
+    /// A rolling update of each touched Deployment, with affinity to the optimal nodes, restored
+    /// afterwards. Changes the template.
+    RollingUpdate,
+}
+
+/// What to do with a workload of one replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SingleReplica {
+    /// Move it by surge, without a gap; leave it where surge is not possible.
+    #[default]
+    Surge,
+    /// Leave it where it is.
+    Skip,
+    /// Evict it when surge is not possible.
+    Allow,
+}
+
+/// What is done with forecast requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RightSizing {
+    /// Requests stay as they are.
+    Off,
+    /// Proposed requests are shown in the plan; the placement uses the present ones.
+    #[default]
+    Recommend,
+    /// Requests change together with the rolling update (actuation RollingUpdate only).
+    WithRollout,
+}
+
+/// When the cluster is quiet enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observe {
+    /// How long a workload must have been settled before its pods are moved.
+    pub stable_for: Millis,
+    /// Above this utilisation, in percent of an HPA's target, its workload is left alone.
+    pub hpa_threshold_percent: i32,
+    /// With more than this share of workloads unsettled, nothing is planned.
+    pub max_unsettled: Ppm,
+    /// Pause between iterations, also after one without a plan.
+    pub cool_down: Millis,
+    /// A node younger than this stays.
+    pub min_node_age: Millis,
+    /// How often pools, instances and prices are read again while observing.
+    pub cloud_refresh: Millis,
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self {
+            stable_for: Millis::from_minutes(5),
+            hpa_threshold_percent: 90,
+            max_unsettled: Ppm::percent(50),
+            cool_down: Millis::from_minutes(5),
+            min_node_age: Millis::from_minutes(10),
+            cloud_refresh: Millis::from_minutes(1),
+        }
+    }
+}
+
+/// Forecast and right-sizing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Predict {
+    /// Window of usage that is looked at.
+    pub window: Millis,
+    /// Distance between points.
+    pub step: Millis,
+    /// How far ahead the line is drawn.
+    pub horizon: Millis,
+    /// request := request + adjust × (forecast − request).
+    pub adjust: Ppm,
+    /// Least CPU request proposed.
+    pub min_cpu: MilliCpu,
+    /// Least memory request proposed.
+    pub min_memory: Bytes,
+    /// A memory request is never proposed below the observed peak plus this share.
+    pub memory_margin: Ppm,
+    /// What is done with the proposals.
+    pub right_sizing: RightSizing,
+    /// With usage unavailable, plan on requests alone instead of waiting.
+    pub without_metrics: bool,
+}
+
+impl Default for Predict {
+    fn default() -> Self {
+        Self {
+            window: Millis::from_minutes(15),
+            step: Millis::from_minutes(1),
+            horizon: Millis::from_minutes(15),
+            adjust: Ppm::percent(10),
+            min_cpu: MilliCpu(10),
+            min_memory: Bytes(32 << 20),
+            memory_margin: Ppm::percent(20),
+            right_sizing: RightSizing::Recommend,
+            without_metrics: false,
+        }
+    }
+}
+
+/// How much work the planner may do. Counted in steps, never in time, so that the same input gives
+/// the same bytes on any machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Steps of the improvement search.
+    pub search_steps: u32,
+    /// Branch nodes of an exact solve.
+    pub mip_nodes: u32,
+    /// Threads; does not change the result.
+    pub threads: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { search_steps: 20_000, mip_nodes: 200, threads: 1 }
+    }
+}
+
+/// What the planner may choose from, and what it minimises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Optimize {
+    /// Work limits.
+    pub limits: Limits,
+    /// Price of moving one pod, as an hourly cost: a plan does not move a pod to save less.
+    pub move_penalty: MicroUsdPerHour,
+    /// Machine types that may be booted, as globs; empty for all.
+    pub machine_types: Few<Name>,
+    /// Zones that may be booted in; empty for all.
+    pub zones: Few<Name>,
+    /// Ways of paying that may be booted; empty for all.
+    pub capacity_types: Few<CapacityType>,
+    /// Most nodes the cluster may have during the transition.
+    pub max_nodes: Option<u32>,
+    /// Most the cluster may cost during the transition.
+    pub max_cost: Option<MicroUsdPerHour>,
+}
+
+impl Default for Optimize {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            move_penalty: MicroUsdPerHour(1_000),
+            machine_types: Few::default(),
+            zones: Few::default(),
+            capacity_types: Few::default(),
+            max_nodes: None,
+            max_cost: None,
+        }
+    }
+}
+
+/// When a plan is worth carrying out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Decide {
+    /// Least saving, as a share of the present cost.
+    pub min_savings: Ppm,
+    /// A plan is dropped when more than this share of the cluster changed since its basis.
+    pub max_change: Ppm,
+    /// How long a plan is expected to stay good: its saving over this time must exceed its cost.
+    pub plan_life: Millis,
+    /// How long a plan waits for approval.
+    pub plan_ttl: Millis,
+}
+
+impl Default for Decide {
+    fn default() -> Self {
+        Self {
+            min_savings: Ppm::percent(10),
+            max_change: Ppm::percent(10),
+            plan_life: Millis::from_minutes(8 * 60),
+            plan_ttl: Millis::from_minutes(15),
+        }
+    }
+}
+
+/// How gently pods are moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disruption {
+    /// How pods are moved.
+    pub actuation: Actuation,
+    /// Workloads of one replica.
+    pub single_replica: SingleReplica,
+    /// Moves under way at once, over the cluster; per workload always one.
+    pub max_parallel_moves: u32,
+    /// `maxUnavailable` of a rolling update, as a share of the replicas; the workload's own when smaller.
+    pub max_unavailable: Ppm,
+    /// Whether the pods of Jobs may be evicted.
+    pub evict_jobs: bool,
+}
+
+impl Default for Disruption {
+    fn default() -> Self {
+        Self {
+            actuation: Actuation::SurgeThenEvict,
+            single_replica: SingleReplica::Surge,
+            max_parallel_moves: 20,
+            max_unavailable: Ppm::percent(25),
+            evict_jobs: false,
+        }
+    }
+}
+
+/// How long things may take before the iteration is unwound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deadlines {
+    /// From asking for machines to all of them being ready nodes.
+    pub boot: Millis,
+    /// Labels and taints.
+    pub label: Millis,
+    /// One pod's move.
+    pub one_move: Millis,
+    /// From the last pod's move to the last machine gone.
+    pub drain: Millis,
+    /// An effect without an answer is looked at again after this.
+    pub effect: Millis,
+    /// How often the world is polled while waiting for the cloud.
+    pub poll: Millis,
+    /// How long a node must have been empty before it is deleted.
+    pub settle: Millis,
+    /// First pause before a failed effect is tried again; doubles up to ten times itself.
+    pub retry: Millis,
+    /// How long an offer that was stocked out is left alone.
+    pub stockout: Millis,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            boot: Millis::from_minutes(15),
+            label: Millis::from_minutes(2),
+            one_move: Millis::from_minutes(10),
+            drain: Millis::from_minutes(15),
+            effect: Millis::from_secs(60),
+            poll: Millis::from_secs(5),
+            settle: Millis::from_secs(10),
+            retry: Millis::from_secs(2),
+            stockout: Millis::from_minutes(30),
+        }
+    }
+}
+
+/// What stops everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breakers {
+    /// Freeze when more than this share of nodes is NotReady …
+    pub not_ready_share: Ppm,
+    /// … and more than this many.
+    pub not_ready_nodes: u32,
+    /// Freeze when more than this share of the managed nodes turned empty since the last iteration.
+    pub empty_share: Ppm,
+    /// Only recommend after this many unwound iterations within an hour.
+    pub aborts_per_hour: u32,
+}
+
+impl Default for Breakers {
+    fn default() -> Self {
+        Self { not_ready_share: Ppm::percent(20), not_ready_nodes: 2, empty_share: Ppm::percent(30), aborts_per_hour: 3 }
+    }
+}
+
+/// The whole policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// How far kinema may go.
+    pub mode: Mode,
+    /// Nodes that may be removed; empty for all of usable pools.
+    pub nodes: Selector,
+    /// Gates.
+    pub observe: Observe,
+    /// Forecast.
+    pub predict: Predict,
+    /// Planner.
+    pub optimize: Optimize,
+    /// Decision.
+    pub decide: Decide,
+    /// Moves.
+    pub disruption: Disruption,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// Breakers.
+    pub breakers: Breakers,
+}
