@@ -4,7 +4,17 @@
 //! is outside, so that what is proven in virtual time is what runs in a cluster. Synchronous: an
 //! asynchronous outside hands its news over a channel.
 
+#![warn(missing_docs, clippy::wildcard_enum_match_arm)]
+
+mod compute;
+mod run;
+
+pub use compute::{compute, is_computed};
+pub use run::{Driver, DriverError, Identity, fingerprint, recover};
+
+use engine::State;
 use journal_schema::effect::{Effect, EffectId};
+use journal_schema::entry::Entry;
 use journal_schema::event::Event;
 use journal_schema::units::Timestamp;
 
@@ -28,4 +38,9 @@ pub trait Outside {
     /// [`Event::Outcome`] with its id; an answer that never comes is the core's concern.
     /// `Effect::Forecast` and `Effect::Plan` never get here: the loop computes them itself.
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>);
+
+    /// Sees each entry after it was folded: for status, metrics and progress. Changes nothing.
+    fn observed(&mut self, entry: &Entry, state: &State) {
+        let _ = (entry, state);
+    }
 }

@@ -162,7 +162,11 @@ impl PriceBook {
     pub fn price(&self, region: &str, machine_type: &str, capacity_type: CapacityType) -> Option<MicroUsdPerHour> {
         self.entries
             .binary_search_by(|entry| {
-                (entry.region.as_str(), entry.machine_type.as_str(), entry.capacity_type).cmp(&(region, machine_type, capacity_type))
+                (entry.region.as_str(), entry.machine_type.as_str(), entry.capacity_type).cmp(&(
+                    region,
+                    machine_type,
+                    capacity_type,
+                ))
             })
             .ok()
             .map(|index| self.entries[index].price)

@@ -54,7 +54,7 @@ pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
 
 /// Decodes a value that [`to_bytes`] wrote; every byte must be used.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    let mut deserializer = rmp_serde::Deserializer::new(bytes);
     let value = T::deserialize(&mut deserializer).map_err(DecodeError::Malformed)?;
     let left = deserializer.get_ref().len();
     if left > 0 {

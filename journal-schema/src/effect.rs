@@ -11,7 +11,7 @@ use crate::facts::{Key, PodFact, WorkloadId};
 use crate::plan::Planned;
 use crate::policy::Limits;
 use crate::text::{Few, JsonText, Many, Message, Name};
-use crate::units::{Bytes, Millis, MilliCpu, Timestamp};
+use crate::units::{Bytes, MilliCpu, Millis, Timestamp};
 use crate::usage::{Forecasts, UsageWindow};
 
 /// Names an effect for ever: the entry that caused it and its place among that entry's effects.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::CapacityType;
 use crate::facts::Selector;
 use crate::text::{Few, Name};
-use crate::units::{Bytes, Millis, MilliCpu, MicroUsdPerHour, Ppm};
+use crate::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 
 /// How far kinema may go by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -294,7 +294,12 @@ pub struct Breakers {
 
 impl Default for Breakers {
     fn default() -> Self {
-        Self { not_ready_share: Ppm::percent(20), not_ready_nodes: 2, empty_share: Ppm::percent(30), aborts_per_hour: 3 }
+        Self {
+            not_ready_share: Ppm::percent(20),
+            not_ready_nodes: 2,
+            empty_share: Ppm::percent(30),
+            aborts_per_hour: 3,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::{CloudFault, PoolRefusal};
 use crate::facts::{Key, Kind, WorkloadId};
 use crate::text::{Message, Name};
-use crate::units::{Millis, MicroUsd, MicroUsdPerHour, Ppm, Timestamp};
+use crate::units::{MicroUsd, MicroUsdPerHour, Millis, Ppm, Timestamp};
 
 /// Why something is as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

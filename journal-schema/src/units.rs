@@ -206,7 +206,10 @@ impl Resources {
             && self.memory <= room.memory
             && self.ephemeral <= room.ephemeral
             && self.pods <= room.pods
-            && self.extended.iter().all(|(name, amount)| *amount <= 0 || *amount <= room.extended.get(name).copied().unwrap_or(0))
+            && self
+                .extended
+                .iter()
+                .all(|(name, amount)| *amount <= 0 || *amount <= room.extended.get(name).copied().unwrap_or(0))
     }
 
     /// Adds every amount of `other`.

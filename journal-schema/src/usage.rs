@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Key, WorkloadId};
 use crate::text::{Few, Many, Name};
-use crate::units::{Bytes, Millis, MilliCpu, Timestamp};
+use crate::units::{Bytes, MilliCpu, Millis, Timestamp};
 
 /// One container's usage over a window, at equal steps. A gap is `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

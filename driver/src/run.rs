@@ -1,0 +1,230 @@
+//! The loop itself.
+
+use engine::{BEHAVIOUR, State, StepError};
+use journal::{AppendError, Checkpoint, FoldError, Journal, Source, fold_to};
+use journal_schema::effect::{Effect, EffectId};
+use journal_schema::entry::Entry;
+use journal_schema::event::{Event, WatchEvent};
+use journal_schema::facts::{Key, Object};
+use journal_schema::plan::Cluster;
+use journal_schema::policy::Policy;
+use journal_schema::text::{Many, Name};
+use journal_schema::units::Timestamp;
+use std::collections::VecDeque;
+use tracing::{debug, info};
+
+use crate::{Outside, compute, is_computed};
+
+/// Watch entries that may wait for a flush of something that matters. A relist repeats them.
+const UNFLUSHED_MAX: u32 = 512;
+
+/// Entries between two checkpoints of the state.
+const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// Who acts on the journal.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Number of the leader's term; above every earlier one.
+    pub epoch: u64,
+    /// Version of the program.
+    pub build: Name,
+    /// The pod it runs in.
+    pub own_pod: Option<Key>,
+    /// Policy.
+    pub policy: Policy,
+    /// Bytes that were cut from the journal's tail when it was opened.
+    pub tail_cut: u64,
+}
+
+/// Why the daemon stopped. The journal is kept in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The journal cannot be folded.
+    #[error("the journal cannot be folded: nothing is done until it can; see `kinema journal verify`")]
+    Fold(#[source] Box<FoldError<StepError>>),
+    /// The journal cannot be written.
+    #[error("the journal cannot be written: nothing is done that is not durable")]
+    Append(#[source] AppendError),
+    /// An entry cannot be folded into the state.
+    #[error("the state machine stopped; the journal is kept")]
+    Step(#[source] StepError),
+    /// More effects at once than an entry can hold.
+    #[error("{effects} effects at once exceed what an entry can hold")]
+    TooManyEffects {
+        /// How many.
+        effects: usize,
+    },
+}
+
+/// Names the build and the shape of the state, so that a checkpoint of another is ignored.
+pub fn fingerprint() -> String {
+    format!("{}-{BEHAVIOUR}-{}", env!("CARGO_PKG_VERSION"), journal_schema::SCHEMA_VERSION)
+}
+
+/// The state after the journal's last durable entry.
+pub fn recover<J: Source + ?Sized>(journal: &J) -> Result<State, Box<FoldError<StepError>>> {
+    let id = Name::truncated(journal.id().to_string());
+    let step = |state: &mut State, entry: &Entry| state.step(entry).map(drop);
+    let folded = fold_to(journal, u64::MAX, &fingerprint(), || State::new(id), step).map_err(Box::new)?;
+    info!(seq = folded.seq, from_checkpoint = ?folded.from_checkpoint, entries = folded.entries, "journal folded");
+    Ok(folded.state)
+}
+
+/// The loop over one journal and one outside.
+pub struct Driver<J, O> {
+    journal: J,
+    outside: O,
+    state: State,
+    /// Watch entries appended since the last flush.
+    unflushed: u32,
+    /// Effects whose intent is appended and which are carried out after the next flush.
+    pending: Vec<(EffectId, Effect)>,
+    checkpoint_at: u64,
+}
+
+impl<J: Journal, O: Outside> Driver<J, O> {
+    /// Folds the journal and begins to act on it. `now` is the outside's time.
+    pub fn start(journal: J, outside: O, identity: Identity, now: Timestamp) -> Result<Self, DriverError> {
+        let state = recover(&journal).map_err(DriverError::Fold)?;
+        let checkpoint_at = state.seq() + CHECKPOINT_EVERY;
+        let mut driver = Self { journal, outside, state, unflushed: 0, pending: Vec::new(), checkpoint_at };
+        if identity.tail_cut > 0 {
+            driver.take(now, Event::TailCut { bytes: identity.tail_cut })?;
+        }
+        let Identity { epoch, build, own_pod, policy, tail_cut: _ } = identity;
+        let policy = Box::new(policy);
+        driver.take(now, Event::DaemonStarted { epoch, behaviour: BEHAVIOUR, build, own_pod, policy })?;
+        driver.flush()?;
+        Ok(driver)
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &J {
+        &self.journal
+    }
+
+    /// The outside.
+    pub fn outside(&mut self) -> &mut O {
+        &mut self.outside
+    }
+
+    /// Ends the loop; journal and outside go back to whoever made them.
+    pub fn into_parts(self) -> (J, O, State) {
+        (self.journal, self.outside, self.state)
+    }
+
+    /// Turns until the outside says stop.
+    pub fn run(&mut self) -> Result<(), DriverError> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// Waits once and does what follows. False when the outside said stop.
+    pub fn turn(&mut self) -> Result<bool, DriverError> {
+        let deadline = self.state.next_deadline();
+        let woken = self.outside.wait(deadline.map(|(at, _)| at));
+        let idle = woken.events.is_empty();
+        for event in woken.events {
+            if !repeats(self.state.cluster(), &event) {
+                self.take(woken.now, event)?;
+            }
+        }
+        if let Some((at, deadline)) = deadline.filter(|(at, _)| idle && *at <= woken.now) {
+            debug!(?deadline, at = at.0, "deadline");
+            self.take(woken.now, Event::DeadlineReached { deadline })?;
+        }
+        if !self.pending.is_empty() || self.unflushed >= UNFLUSHED_MAX || woken.stop {
+            self.flush()?;
+        }
+        if woken.stop {
+            return Ok(false);
+        }
+        let effects = std::mem::take(&mut self.pending);
+        if !effects.is_empty() {
+            self.outside.perform(effects);
+        }
+        Ok(true)
+    }
+
+    /// Stamps, appends and folds an event, and appends the intents that follow from it. Effects that
+    /// are computed are computed at once: their input is the state at their intent.
+    fn take(&mut self, now: Timestamp, event: Event) -> Result<(), DriverError> {
+        let mut to_compute = self.record(now, event)?;
+        while let Some((id, effect)) = to_compute.pop_front() {
+            self.flush()?;
+            if let Some(outcome) = compute(&self.state, &effect) {
+                to_compute.extend(self.record(now, Event::Outcome { id, outcome })?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends and folds an event and the intents that follow. Returns those that are to be computed.
+    fn record(&mut self, now: Timestamp, event: Event) -> Result<VecDeque<(EffectId, Effect)>, DriverError> {
+        // A watch entry may wait for the next flush; whatever must not be lost ends the waiting.
+        self.unflushed = if event.may_be_lost() { self.unflushed + 1 } else { UNFLUSHED_MAX };
+        let effects = self.append(now, event)?;
+        if effects.is_empty() {
+            return Ok(VecDeque::new());
+        }
+        let count = effects.len();
+        let listed = Many::new(effects.clone()).map_err(|_| DriverError::TooManyEffects { effects: count })?;
+        self.append(now, Event::Intents { effects: listed })?;
+        self.unflushed = UNFLUSHED_MAX;
+        let (computed, outside) = partition(effects);
+        self.pending.extend(outside);
+        Ok(computed)
+    }
+
+    fn append(&mut self, now: Timestamp, event: Event) -> Result<Vec<(EffectId, Effect)>, DriverError> {
+        let seq = self.state.seq() + 1;
+        let at = if seq == 1 { now } else { now.max(Timestamp(self.state.now().0 + 1)) };
+        let entry = Entry { seq, at, event };
+        self.journal.append(&entry).map_err(DriverError::Append)?;
+        let effects = self.state.step(&entry).map_err(DriverError::Step)?;
+        self.outside.observed(&entry, &self.state);
+        Ok(effects)
+    }
+
+    fn flush(&mut self) -> Result<(), DriverError> {
+        self.journal.flush().map_err(DriverError::Append)?;
+        self.unflushed = 0;
+        if self.state.seq() >= self.checkpoint_at {
+            self.checkpoint_at = self.state.seq() + CHECKPOINT_EVERY;
+            // A checkpoint is a cache: without one, recovery folds longer.
+            match Checkpoint::of(self.state.seq(), &fingerprint(), &self.state) {
+                Ok(checkpoint) => self.journal.save_checkpoint(&checkpoint),
+                Err(error) => tracing::warn!(%error, "no checkpoint"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Effects that are computed, and effects for the outside.
+fn partition(effects: Vec<(EffectId, Effect)>) -> (VecDeque<(EffectId, Effect)>, Vec<(EffectId, Effect)>) {
+    let (computed, outside): (Vec<_>, Vec<_>) = effects.into_iter().partition(|(_, effect)| is_computed(effect));
+    (computed.into(), outside)
+}
+
+/// Whether a watch only repeats what is known. Listed objects are always taken: a list proves what
+/// exists by naming it.
+fn repeats(cluster: &Cluster, event: &Event) -> bool {
+    let Event::Watch(WatchEvent::Applied(object)) = event else { return false };
+    match object {
+        Object::Node(node) => cluster.nodes.get(&node.name) == Some(node),
+        Object::Pod(pod) => cluster.pods.get(&pod.key) == Some(pod),
+        Object::Namespace(namespace) => cluster.namespaces.get(&namespace.name) == Some(namespace),
+        Object::Workload(workload) => cluster.workloads.get(&workload.id) == Some(workload),
+        Object::Pdb(pdb) => cluster.pdbs.get(&pdb.key) == Some(pdb),
+        Object::Hpa(hpa) => cluster.hpas.get(&hpa.key) == Some(hpa),
+        Object::Pvc(pvc) => cluster.pvcs.get(&pvc.key) == Some(pvc),
+        Object::Pv(pv) => cluster.pvs.get(&pv.name) == Some(pv),
+        Object::CsiNode(csi) => cluster.csi_nodes.get(&csi.name) == Some(csi),
+    }
+}

@@ -1,0 +1,116 @@
+//! Our terms in a template's affinity, as JSON: added to whatever is there, and nothing else changed.
+
+use journal_schema::effect::{EXPIRING_KEY, OPTIMAL_KEY};
+use journal_schema::text::JsonText;
+use journal_schema::units::Ppm;
+use serde_json::{Map, Value, json};
+
+/// The template's affinity cannot be extended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AffinityError {
+    /// It is not JSON of the expected form.
+    #[error("the template's affinity is not of the expected form")]
+    Form,
+    /// It would become too long.
+    #[error("the template's affinity is too long")]
+    Long,
+}
+
+/// `affinity` with a preference for optimal nodes and the requirement of not being on an expiring one.
+///
+/// The preference, not a requirement, is for optimal nodes: an autoscaler's new pods must still fit
+/// on nodes that carry no label of ours (the original's rule).
+pub(crate) fn extended(affinity: Option<&JsonText>, iteration: u64) -> Result<JsonText, AffinityError> {
+    let mut root = match affinity {
+        Some(text) => serde_json::from_str::<Value>(text.as_str()).map_err(|_| AffinityError::Form)?,
+        None => Value::Object(Map::new()),
+    };
+    let node = entry(&mut root, "nodeAffinity", || Value::Object(Map::new()))?;
+    let preference = json!({
+        "weight": 100,
+        "preference": {"matchExpressions": [{"key": OPTIMAL_KEY, "operator": "In", "values": [iteration.to_string()]}]},
+    });
+    entry(node, "preferredDuringSchedulingIgnoredDuringExecution", || Value::Array(Vec::new()))?
+        .as_array_mut()
+        .ok_or(AffinityError::Form)?
+        .push(preference);
+    let required =
+        entry(node, "requiredDuringSchedulingIgnoredDuringExecution", || json!({"nodeSelectorTerms": [{}]}))?;
+    let terms = required.get_mut("nodeSelectorTerms").and_then(Value::as_array_mut).ok_or(AffinityError::Form)?;
+    // Terms are ORed: each of them must refuse expiring nodes.
+    for term in terms {
+        entry(term, "matchExpressions", || Value::Array(Vec::new()))?
+            .as_array_mut()
+            .ok_or(AffinityError::Form)?
+            .push(json!({"key": EXPIRING_KEY, "operator": "DoesNotExist"}));
+    }
+    JsonText::new(root.to_string()).map_err(|_| AffinityError::Long)
+}
+
+fn entry<'a>(value: &'a mut Value, key: &str, default: impl FnOnce() -> Value) -> Result<&'a mut Value, AffinityError> {
+    let object = value.as_object_mut().ok_or(AffinityError::Form)?;
+    let value = object.entry(key).or_insert_with(default);
+    if value.is_null() { Err(AffinityError::Form) } else { Ok(value) }
+}
+
+/// `maxUnavailable` bounded by the policy's share, when the present one is a larger share; `None` when
+/// the present one stays.
+pub(crate) fn bounded_unavailable(present: Option<&JsonText>, most: Ppm) -> Option<(JsonText, JsonText)> {
+    let present = present?;
+    let percent: i64 = present.as_str().trim_matches('"').strip_suffix('%')?.parse().ok()?;
+    let bound = most.0 / 10_000;
+    if percent <= bound {
+        return None;
+    }
+    Some((present.clone(), JsonText::truncated(format!("\"{bound}%\""))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_added_and_the_rest_stays() {
+        let before = r#"{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]},{"matchFields":[]}]}},"podAntiAffinity":{"x":1}}"#;
+        let after = extended(Some(&JsonText::truncated(before)), 7).unwrap();
+        let value: Value = serde_json::from_str(&after).unwrap();
+        assert_eq!(value["podAntiAffinity"]["x"], 1);
+        let terms = value["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+            .as_array()
+            .unwrap();
+        assert_eq!(terms.len(), 2);
+        assert_eq!(terms[0]["matchExpressions"].as_array().unwrap().len(), 2);
+        assert_eq!(terms[1]["matchExpressions"][0]["key"], EXPIRING_KEY);
+    }
+
+    #[test]
+    fn an_absent_affinity_gets_both_terms() {
+        let after = extended(None, 7).unwrap();
+        insta::assert_snapshot!(after.as_str(), @r#"{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"preference":{"matchExpressions":[{"key":"kinema.dev/optimal","operator":"In","values":["7"]}]},"weight":100}],"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"kinema.dev/expiring","operator":"DoesNotExist"}]}]}}}"#);
+    }
+
+    #[test]
+    fn a_form_that_is_not_understood_is_refused() {
+        for text in [
+            "[]",
+            "3",
+            r#"{"nodeAffinity":null}"#,
+            r#"{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":{}}}"#,
+            "{",
+        ] {
+            assert!(extended(Some(&JsonText::truncated(text)), 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_larger_share_is_bounded_and_numbers_stay() {
+        let text = |text: &str| JsonText::truncated(text);
+        assert_eq!(
+            bounded_unavailable(Some(&text("\"50%\"")), Ppm::percent(25)),
+            Some((text("\"50%\""), text("\"25%\"")))
+        );
+        assert_eq!(bounded_unavailable(Some(&text("\"25%\"")), Ppm::percent(25)), None);
+        assert_eq!(bounded_unavailable(Some(&text("1")), Ppm::percent(25)), None);
+        assert_eq!(bounded_unavailable(None, Ppm::percent(25)), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! Deciding: is the plan worth it, still true, and allowed?
+
+use journal_schema::event::{Deadline, Digest};
+use journal_schema::plan::{PodAction, Target};
+use journal_schema::policy::Mode;
+use journal_schema::reason::Reason;
+use journal_schema::text::Name;
+use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::booting::Booting;
+use super::labelling::Labelling;
+use super::{Ctx, Iteration, Phase};
+use crate::gates;
+use crate::world::saturate;
+
+/// Shortest digest prefix that names a plan.
+const DIGEST_PREFIX_MIN: usize = 6;
+
+/// A plan that waits for a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deciding {
+    /// The iteration.
+    pub iteration: Iteration,
+    /// When the plan expires.
+    pub expires_at: Timestamp,
+    /// What an operator said: approved or not, and who.
+    review: Option<(bool, Name)>,
+}
+
+impl Deciding {
+    pub(crate) fn new(iteration: Iteration, expires_at: Timestamp) -> Self {
+        Self { iteration, expires_at, review: None }
+    }
+
+    pub(crate) fn deadlines(&self) -> Vec<(Timestamp, Deadline)> {
+        vec![(self.expires_at, Deadline::PlanExpires)]
+    }
+
+    /// A digest names exactly one plan; what names another is not for this one.
+    pub(crate) fn review(&mut self, digest: &Digest, approve: bool, by: &Name) {
+        if digest.len() >= DIGEST_PREFIX_MIN && self.iteration.digest.starts_with(digest.as_str()) {
+            self.review = Some((approve, by.clone()));
+        }
+    }
+
+    pub(crate) fn advance(self, ctx: &mut Ctx<'_>) -> Phase {
+        if let Some(reason) = self.refusal(ctx) {
+            return ctx.dismiss(self.iteration.number, self.iteration.started_at, reason);
+        }
+        let approved = match (ctx.state.policy.mode, &self.review) {
+            (Mode::Auto, _) | (Mode::Approve, Some((true, _))) => true,
+            (Mode::Approve, Some((false, _)) | None) | (Mode::Recommend, _) => false,
+        };
+        if !approved {
+            ctx.state.holds = vec![Reason::ApprovalPending];
+            return Phase::Deciding(self);
+        }
+        ctx.state.holds.clear();
+        if self.iteration.machines.is_empty() {
+            Phase::Labelling(Labelling::new(self.iteration, ctx.state))
+        } else {
+            Phase::Booting(Booting::new(self.iteration, ctx.state))
+        }
+    }
+
+    /// The first reason not to carry the plan out.
+    fn refusal(&self, ctx: &Ctx<'_>) -> Option<Reason> {
+        let policy = &ctx.state.policy;
+        let plan = &self.iteration.planned.plan;
+        if plan.add.is_empty() && plan.remove.is_empty() {
+            return Some(Reason::NoImprovement { bound: plan.lower_bound });
+        }
+        if !self.places_pending() {
+            let got = plan.savings();
+            if got < policy.decide.min_savings {
+                return Some(Reason::BelowSavingsThreshold { got, need: policy.decide.min_savings });
+            }
+            let saving = over(MicroUsdPerHour(plan.cost_now.0 - plan.cost_after.0), policy.decide.plan_life);
+            if saving <= plan.transition {
+                return Some(Reason::NotWorthTransition { transition: plan.transition, saving });
+            }
+        }
+        if let Some(limit) = self.over_budget(ctx) {
+            return Some(Reason::OverBudget { limit: Name::truncated(limit) });
+        }
+        let share = ctx.state.world.changed_share(&self.iteration.own_names());
+        if share > policy.decide.max_change {
+            return Some(Reason::ClusterChangedTooMuch { share, limit: policy.decide.max_change });
+        }
+        if let Some(reason) = gates::breakers(ctx.state).into_iter().next() {
+            return Some(reason);
+        }
+        if let Some(pause) = &ctx.state.pause {
+            return Some(Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until });
+        }
+        if policy.mode == Mode::Recommend {
+            return Some(Reason::RecommendOnly);
+        }
+        let aborts = saturate(ctx.state.aborts.len());
+        if aborts >= policy.breakers.aborts_per_hour {
+            return Some(Reason::TooManyAborts { aborts });
+        }
+        if let Some((false, by)) = &self.review {
+            return Some(Reason::PlanRejected { by: by.clone() });
+        }
+        (ctx.now() >= self.expires_at).then_some(Reason::PlanExpired)
+    }
+
+    /// Pods that run nowhere are worth money: the threshold of savings is not asked for them.
+    fn places_pending(&self) -> bool {
+        self.iteration.planned.report.pods.iter().any(|verdict| match &verdict.action {
+            PodAction::Place(Target::New(_)) => true,
+            PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Move(_) | PodAction::Unplaced => false,
+        })
+    }
+
+    fn over_budget(&self, ctx: &Ctx<'_>) -> Option<&'static str> {
+        let policy = &ctx.state.policy.optimize;
+        let plan = &self.iteration.planned.plan;
+        let nodes = ctx.state.world.cluster().nodes.len() + plan.add.len();
+        if policy.max_nodes.is_some_and(|most| saturate(nodes) > most) {
+            return Some("maxNodes");
+        }
+        let added: MicroUsdPerHour = plan.add.iter().map(|add| add.price).sum();
+        policy.max_cost.is_some_and(|most| plan.cost_now + added > most).then_some("maxCostPerHour")
+    }
+}
+
+/// What a rate comes to over a span, rounded down.
+fn over(rate: MicroUsdPerHour, span: Millis) -> MicroUsd {
+    let total = i128::from(rate.0) * i128::from(span.0) / 3_600_000;
+    MicroUsd(i64::try_from(total).unwrap_or(i64::MAX))
+}

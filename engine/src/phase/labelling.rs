@@ -1,0 +1,100 @@
+//! Labelling: every node of the plan shows its role, and leaving nodes take no new pods.
+
+use journal_schema::effect::NodeRole;
+use journal_schema::event::Deadline;
+use journal_schema::facts::NodeFact;
+use journal_schema::reason::Reason;
+use journal_schema::units::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ctx::shows;
+use super::rolling::Rolling;
+use super::{Ctx, Iteration, Phase, unwinding};
+use crate::gates;
+use crate::state::State;
+
+/// Waiting for labels and taints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelling {
+    /// The iteration.
+    pub iteration: Iteration,
+    /// When labelling has failed.
+    pub until: Timestamp,
+    /// Whether the plan was looked at again after the boot.
+    checked: bool,
+}
+
+impl Labelling {
+    pub(crate) fn new(iteration: Iteration, state: &State) -> Self {
+        Self { iteration, until: state.now.plus(state.policy.deadlines.label), checked: false }
+    }
+
+    pub(crate) fn deadlines(&self, state: &State) -> Vec<(Timestamp, Deadline)> {
+        // Under a pause nothing is asked for, so nothing can be late.
+        if state.pause.is_some() { Vec::new() } else { vec![(self.until, Deadline::Phase)] }
+    }
+
+    pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
+        if let Some(pause) = &ctx.state.pause {
+            ctx.state.holds =
+                vec![Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until }];
+            self.until = ctx.now().plus(ctx.state.policy.deadlines.label);
+            return Phase::Labelling(self);
+        }
+        ctx.state.holds.clear();
+        if !self.checked {
+            if let Some(reason) = self.outdated(ctx) {
+                return unwinding::begin(self.iteration, reason, ctx.now());
+            }
+            self.checked = true;
+        }
+        let number = self.iteration.number;
+        let leaving = &self.iteration.planned.plan.remove;
+        if let Some(gone) = leaving.iter().find(|remove| ctx.state.world.node(&remove.node, &remove.uid).is_none()) {
+            return unwinding::begin(
+                self.iteration.clone(),
+                Reason::NodeChanged { node: gone.node.clone() },
+                ctx.now(),
+            );
+        }
+        let unmarked = self.unmarked(ctx.state);
+        let late = unmarked.first().map(|(node, _)| node.name.clone());
+        for (node, role) in &unmarked {
+            ctx.mark(node, *role, number);
+        }
+        match late {
+            None => Phase::Rolling(Rolling::new(self.iteration, ctx.state)),
+            Some(node) if ctx.now() >= self.until => {
+                unwinding::begin(self.iteration, Reason::LabelFailed { node }, ctx.now())
+            }
+            Some(_) => Phase::Labelling(self),
+        }
+    }
+
+    /// Nodes that do not show their role yet. Leaving nodes come first: no pod that is moved may land
+    /// on one of them.
+    fn unmarked(&self, state: &State) -> Vec<(NodeFact, NodeRole)> {
+        let own = self.iteration.own_names();
+        let managed = state.cloud.managed();
+        let mut unmarked = Vec::new();
+        for node in state.world.cluster().nodes.values() {
+            let role = if self.iteration.removes(&node.name) { NodeRole::Expiring } else { NodeRole::Optimal };
+            let ours = role == NodeRole::Expiring || own.contains(&node.name) || managed.contains_key(&node.name);
+            if ours && node.deletion_at.is_none() && !shows(node, role, self.iteration.number) {
+                unmarked.push((node.clone(), role));
+            }
+        }
+        unmarked.sort_by(|(a, role_a), (b, role_b)| (*role_b, &a.name).cmp(&(*role_a, &b.name)));
+        unmarked
+    }
+
+    /// Booting took minutes. Before the first pod is touched the plan must still be about this cluster.
+    fn outdated(&self, ctx: &Ctx<'_>) -> Option<Reason> {
+        let limit = ctx.state.policy.decide.max_change;
+        let share = ctx.state.world.changed_share(&self.iteration.own_names());
+        if share > limit {
+            return Some(Reason::ClusterChangedTooMuch { share, limit });
+        }
+        gates::breakers(ctx.state).into_iter().next()
+    }
+}

@@ -1,0 +1,237 @@
+//! Rolling: the pods that must move are moved, each workload in its own way, never two ways at once.
+
+use journal_schema::event::Deadline;
+use journal_schema::facts::{Key, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
+use journal_schema::plan::MoveMethod;
+use journal_schema::policy::Actuation;
+use journal_schema::reason::Reason;
+use journal_schema::text::{Message, Name};
+use journal_schema::units::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::draining::Draining;
+use super::moves::{Group, Leaving, Moved, evict::Eviction, rollout::Rollout, surge::Surge};
+use super::{Ctx, Iteration, Phase, unwinding};
+use crate::state::State;
+use crate::world::saturate;
+
+/// How often one pod is tried before the iteration is given up.
+const ATTEMPTS_MAX: u32 = 3;
+/// Largest share of a workload that surges at once, as a divisor, and most pods.
+const SURGE_DIVISOR: i32 = 4;
+const SURGE_MAX: i32 = 10;
+
+/// Moving pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// The iteration.
+    pub iteration: Iteration,
+    /// Moves under way.
+    groups: Vec<Group>,
+    /// How often a pod (by UID) was tried.
+    attempts: BTreeMap<Name, u32>,
+    /// Since when pods that must move have been waiting without a move under way.
+    idle_since: Timestamp,
+    poll_at: Timestamp,
+}
+
+impl Rolling {
+    pub(crate) fn new(iteration: Iteration, state: &State) -> Self {
+        let poll_at = state.now.plus(state.policy.deadlines.poll);
+        Self { iteration, groups: Vec::new(), attempts: BTreeMap::new(), idle_since: state.now, poll_at }
+    }
+
+    /// Moves under way.
+    pub fn under_way(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(crate) fn deadlines(&self, state: &State) -> Vec<(Timestamp, Deadline)> {
+        let span = state.policy.deadlines.one_move;
+        let first = self.groups.iter().map(|group| group.started_at.plus(span)).min();
+        let mut deadlines = vec![(self.poll_at, Deadline::Poll)];
+        deadlines.extend(first.filter(|at| *at > state.now).map(|at| (at, Deadline::Move)));
+        deadlines
+    }
+
+    pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
+        if ctx.now() >= self.poll_at {
+            self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
+        }
+        if let Some(reason) = self.go_on(ctx) {
+            return unwinding::begin(self.iteration, reason, ctx.now());
+        }
+        let waiting = self.waiting(ctx.state);
+        if waiting.is_empty() && self.groups.is_empty() {
+            return Phase::Draining(Draining::new(self.iteration, ctx.state));
+        }
+        if let Some(pause) = &ctx.state.pause {
+            ctx.state.holds =
+                vec![Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until }];
+            self.idle_since = ctx.now();
+            return Phase::Rolling(self);
+        }
+        ctx.state.holds.clear();
+        // Nothing leaves before what replaces it is there.
+        let ready = self.iteration.first_missing(ctx.state).map(|machine| machine.name.clone());
+        match ready {
+            None => {
+                if let Some(reason) = self.start(ctx, waiting) {
+                    return unwinding::begin(self.iteration, reason, ctx.now());
+                }
+            }
+            Some(node) => {
+                if ctx.now() >= self.idle_since.plus(ctx.state.policy.deadlines.boot) {
+                    return unwinding::begin(self.iteration, Reason::NodeNeverReady { node }, ctx.now());
+                }
+            }
+        }
+        if !self.groups.is_empty() {
+            self.idle_since = ctx.now();
+        }
+        Phase::Rolling(self)
+    }
+
+    /// Goes on with the moves under way. The reason to turn back, if one cannot go on.
+    fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Reason> {
+        let span = ctx.state.policy.deadlines.one_move;
+        let mut kept = Vec::new();
+        for mut group in std::mem::take(&mut self.groups) {
+            match group.advance(ctx, self.iteration.number) {
+                Moved::Done(pods) => self.iteration.moved += pods,
+                Moved::Stuck(reason) => return Some(reason),
+                Moved::Waiting(what) => {
+                    if ctx.now() >= group.started_at.plus(span) {
+                        let pod = group.first_pod();
+                        return Some(Reason::MoveStuck { pod, message: Message::truncated(what) });
+                    }
+                    kept.push(group);
+                }
+            }
+        }
+        self.groups = kept;
+        None
+    }
+
+    /// Pods that hold a leaving node and that no move is about yet: in the plan's order, then those
+    /// that came later.
+    fn waiting(&self, state: &State) -> Vec<PodFact> {
+        let busy: BTreeSet<&Name> = self.groups.iter().flat_map(Group::uids).collect();
+        let order: BTreeMap<&Key, usize> =
+            self.iteration.planned.plan.moves.iter().enumerate().map(|(index, step)| (&step.pod, index)).collect();
+        let mut waiting: Vec<PodFact> = self
+            .iteration
+            .planned
+            .plan
+            .remove
+            .iter()
+            .flat_map(|remove| state.world.holding(&remove.node))
+            .filter(|pod| pod.deletion_at.is_none() && !busy.contains(&pod.uid))
+            .cloned()
+            .collect();
+        waiting.sort_by_key(|pod| (order.get(&pod.key).copied().unwrap_or(usize::MAX), pod.key.clone()));
+        waiting
+    }
+
+    /// Starts moves while there is room. The reason to turn back, if a pod cannot be moved at all.
+    fn start(&mut self, ctx: &mut Ctx<'_>, waiting: Vec<PodFact>) -> Option<Reason> {
+        let most = usize::try_from(ctx.state.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
+        let mut busy: BTreeSet<WorkloadId> = self.groups.iter().filter_map(Group::workload).collect();
+        for pod in &waiting {
+            if self.groups.len() >= most {
+                break;
+            }
+            let workload = ctx.state.world.cluster().workload_of(pod).cloned();
+            if workload.as_ref().is_some_and(|workload| busy.contains(&workload.id)) {
+                continue;
+            }
+            let attempts = self.attempts.entry(pod.uid.clone()).or_default();
+            *attempts += 1;
+            if *attempts > ATTEMPTS_MAX {
+                return Some(Reason::MoveStuck {
+                    pod: pod.key.clone(),
+                    message: Message::truncated("tried too often"),
+                });
+            }
+            let group = match self.group(ctx.state, pod, workload.as_ref(), &waiting) {
+                Ok(group) => group,
+                Err(message) => {
+                    return Some(Reason::MoveStuck { pod: pod.key.clone(), message: Message::truncated(message) });
+                }
+            };
+            busy.extend(group.workload());
+            self.groups.push(group);
+        }
+        // What was started is asked for at once, not at the next event.
+        self.go_on(ctx)
+    }
+
+    fn group(
+        &self,
+        state: &State,
+        pod: &PodFact,
+        workload: Option<&WorkloadFact>,
+        waiting: &[PodFact],
+    ) -> Result<Group, &'static str> {
+        let leaving =
+            |pod: &PodFact| Leaving { pod: pod.key.clone(), uid: pod.uid.clone(), cost_before: pod.deletion_cost };
+        let same = |other: &&PodFact| {
+            state.world.cluster().workload_of(other).map(|other| &other.id) == workload.map(|workload| &workload.id)
+        };
+        let group = match (self.method(state, pod, workload)?, workload) {
+            (MoveMethod::Surge, Some(workload)) => {
+                let most = (workload.replicas / SURGE_DIVISOR).clamp(1, SURGE_MAX);
+                let most = usize::try_from(most).unwrap_or(1);
+                let pods = waiting.iter().filter(same).take(most).map(leaving).collect();
+                Group::surge(Surge::new(workload, pods), state.now)
+            }
+            (MoveMethod::RollingUpdate, Some(workload)) if workload.id.kind == WorkloadKind::Deployment => {
+                let pods = waiting.iter().filter(same).map(leaving).collect();
+                Group::rollout(Rollout::new(workload, pods), state.now)
+            }
+            (MoveMethod::Evict | MoveMethod::RollingUpdate, _) | (MoveMethod::Surge, None) => {
+                Group::evict(Eviction::new(leaving(pod), workload), state.now)
+            }
+        };
+        Ok(group)
+    }
+
+    /// How a pod is moved: as the plan says, or for one that came later by the same rule.
+    fn method(
+        &self,
+        state: &State,
+        pod: &PodFact,
+        workload: Option<&WorkloadFact>,
+    ) -> Result<MoveMethod, &'static str> {
+        let moves = &self.iteration.planned.plan.moves;
+        if let Some(step) = moves.iter().find(|step| step.pod == pod.key && step.uid == pod.uid) {
+            return Ok(step.method);
+        }
+        let Some(owner) = &pod.owner else {
+            return Err("no controller would create it again");
+        };
+        let Some(workload) = workload else {
+            return if owner.kind == OwnerKind::Job && !state.policy.disruption.evict_jobs {
+                Err("a Job would start over")
+            } else {
+                Ok(MoveMethod::Evict)
+            };
+        };
+        let scaled = state.world.cluster().hpas.values().any(|hpa| hpa.target.as_ref() == Some(&workload.id));
+        let surges = match workload.id.kind {
+            WorkloadKind::Deployment | WorkloadKind::ReplicaSet => !scaled || workload.replicas <= 1,
+            WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => false,
+        };
+        Ok(match (state.policy.disruption.actuation, surges) {
+            (Actuation::SurgeThenEvict, true) => MoveMethod::Surge,
+            (Actuation::RollingUpdate, _) if workload.id.kind == WorkloadKind::Deployment => MoveMethod::RollingUpdate,
+            (Actuation::SurgeThenEvict | Actuation::Evict | Actuation::RollingUpdate, _) => MoveMethod::Evict,
+        })
+    }
+
+    /// Pods that are still to be moved.
+    pub fn left(&self, state: &State) -> u32 {
+        saturate(self.waiting(state).len() + self.groups.iter().map(|group| group.uids().count()).sum::<usize>())
+    }
+}

@@ -1,0 +1,358 @@
+//! One entry in, effects out.
+
+use journal_schema::effect::{Answer, Effect, EffectId, Outcome};
+use journal_schema::entry::Entry;
+use journal_schema::event::{Event, OperatorCommand, WatchEvent};
+use journal_schema::policy::Mode;
+use journal_schema::reason::Reason;
+use journal_schema::text::Name;
+use journal_schema::units::{MicroUsdPerHour, Timestamp};
+
+use crate::invariants::{self, Violation};
+use crate::phase::{self, Ctx, Phase, PhaseName};
+use crate::state::{Pause, State};
+use crate::world::saturate;
+
+/// Transitions within one step. A round trip has fewer edges than this; more is a loop.
+const TRANSITIONS_MAX: usize = 12;
+
+/// An entry that cannot follow the state. The daemon stops and keeps the journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// Sequence numbers are not contiguous.
+    #[error("entry #{found} cannot follow #{last}: sequence numbers must be contiguous")]
+    NotContiguous {
+        /// The last entry's number.
+        last: u64,
+        /// The entry's.
+        found: u64,
+    },
+    /// Time does not increase.
+    #[error("entry #{seq} is of {found:?}, not later than {last:?}")]
+    TimeNotIncreasing {
+        /// The entry's number.
+        seq: u64,
+        /// Time of the entry before.
+        last: Timestamp,
+        /// Its time.
+        found: Timestamp,
+    },
+    /// The recorded intents are not those that this engine computes.
+    #[error("entry #{seq} records other intents than this engine computes: recorded {recorded}, computed {computed}")]
+    IntentsDiffer {
+        /// The entry's number.
+        seq: u64,
+        /// The first recorded intent that differs, or "none".
+        recorded: String,
+        /// The first computed intent that differs, or "none".
+        computed: String,
+    },
+    /// Effects were caused, and the next entry does not record them.
+    #[error("entry #{seq} is {found}, but the intents of #{cause} must be recorded first")]
+    IntentsMissing {
+        /// The entry's number.
+        seq: u64,
+        /// What the entry is.
+        found: &'static str,
+        /// The cause of the intents.
+        cause: u64,
+    },
+    /// A daemon of an older or equal term started: two leaders, or a restored journal.
+    #[error("a daemon of epoch {found} cannot act after one of epoch {last}")]
+    StaleEpoch {
+        /// Highest epoch seen.
+        last: u64,
+        /// The entry's.
+        found: u64,
+    },
+    /// An effect would break an invariant.
+    #[error("entry #{seq} would break an invariant")]
+    Invariant {
+        /// The entry's number.
+        seq: u64,
+        /// Which and how.
+        #[source]
+        violation: Violation,
+    },
+    /// The phases did what their table does not allow.
+    #[error("entry #{seq} leads from {from:?} to {to:?}, which is no transition")]
+    NoTransition {
+        /// The entry's number.
+        seq: u64,
+        /// From.
+        from: PhaseName,
+        /// To.
+        to: PhaseName,
+    },
+    /// The phases went round and round.
+    #[error("entry #{seq} causes more than {TRANSITIONS_MAX} transitions")]
+    TransitionLoop {
+        /// The entry's number.
+        seq: u64,
+    },
+}
+
+/// Whether the phases must run after an event.
+enum Run {
+    Always,
+    /// Only in the phases that wait for the world. While observing, the gates are looked at when a
+    /// deadline comes, so that folding a big list costs no more than the list.
+    WhenActive,
+    Never,
+}
+
+impl State {
+    /// Folds one entry. The only thing that changes a state.
+    ///
+    /// Returns the effects that the entry causes, with their ids. They must be recorded by the next
+    /// entry ([`Event::Intents`]) before they are carried out; when the process ends in between, they
+    /// are returned again after the next start, under the same ids.
+    ///
+    /// O(log n) for a watch event while observing.
+    pub fn step(&mut self, entry: &Entry) -> Result<Vec<(EffectId, Effect)>, StepError> {
+        self.check_order(entry)?;
+        self.seq = entry.seq;
+        self.ledger.advance(entry.at);
+        self.now = entry.at;
+        let run = match &entry.event {
+            Event::Intents { effects } => {
+                self.check_intents(entry.seq, effects)?;
+                Run::Never
+            }
+            Event::TailCut { .. } => Run::Never,
+            Event::DaemonStarted { epoch, behaviour, build: _, own_pod, policy } => {
+                self.start(*epoch, *behaviour)?;
+                self.own_pod = own_pod.clone();
+                self.policy = (**policy).clone();
+                Run::Never
+            }
+            Event::PolicyChanged { policy } => {
+                self.policy = (**policy).clone();
+                Run::Always
+            }
+            Event::Watch(event) => self.watch(event),
+            Event::Outcome { id, outcome } => {
+                self.outcome(*id, outcome);
+                Run::Always
+            }
+            Event::DeadlineReached { .. } => Run::Always,
+            Event::Operator { by, command } => {
+                self.operator(by, command);
+                Run::Always
+            }
+        };
+        let run = match run {
+            Run::Always => true,
+            Run::WhenActive => self.phase.waits_for_world(),
+            Run::Never => false,
+        };
+        if !run || !self.world.synced() {
+            return Ok(Vec::new());
+        }
+        self.run()
+    }
+
+    fn check_order(&self, entry: &Entry) -> Result<(), StepError> {
+        if entry.seq != self.seq + 1 {
+            return Err(StepError::NotContiguous { last: self.seq, found: entry.seq });
+        }
+        if entry.at <= self.now {
+            return Err(StepError::TimeNotIncreasing { seq: entry.seq, last: self.now, found: entry.at });
+        }
+        let may_precede_intents = match entry.event {
+            Event::Intents { .. } | Event::DaemonStarted { .. } | Event::TailCut { .. } => true,
+            Event::PolicyChanged { .. }
+            | Event::Watch(_)
+            | Event::Outcome { .. }
+            | Event::DeadlineReached { .. }
+            | Event::Operator { .. } => false,
+        };
+        match self.unrecorded.first() {
+            Some((id, _)) if !may_precede_intents => {
+                Err(StepError::IntentsMissing { seq: entry.seq, found: entry.event.name(), cause: id.cause })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_intents(&mut self, seq: u64, recorded: &[(EffectId, Effect)]) -> Result<(), StepError> {
+        let computed = std::mem::take(&mut self.unrecorded);
+        if computed == recorded {
+            return Ok(());
+        }
+        let differs =
+            (0..computed.len().max(recorded.len())).find(|index| computed.get(*index) != recorded.get(*index));
+        let word = |list: &[(EffectId, Effect)]| {
+            differs
+                .and_then(|index| list.get(index))
+                .map_or_else(|| "none".to_owned(), |(id, effect)| format!("{id} {effect:?}"))
+        };
+        Err(StepError::IntentsDiffer { seq, recorded: word(recorded), computed: word(&computed) })
+    }
+
+    fn start(&mut self, epoch: u64, behaviour: u32) -> Result<(), StepError> {
+        if epoch <= self.epoch {
+            return Err(StepError::StaleEpoch { last: self.epoch, found: epoch });
+        }
+        self.epoch = epoch;
+        self.unrecorded.clear();
+        self.world.restart();
+        self.table.restart();
+        if self.behaviour != 0 && self.behaviour != behaviour {
+            if let Some(iteration) = self.phase.iteration().cloned() {
+                let reason = Reason::BehaviourChanged { from: self.behaviour, to: behaviour };
+                self.enter(phase::unwinding::begin(iteration, reason, self.now));
+            } else {
+                self.enter(Phase::default());
+            }
+        }
+        self.behaviour = behaviour;
+        Ok(())
+    }
+
+    fn watch(&mut self, event: &WatchEvent) -> Run {
+        let nodes_before = matches!(event, WatchEvent::RelistFinished { .. } | WatchEvent::Deleted { .. })
+            .then(|| self.world.cluster().nodes.len());
+        self.world.apply(self.now, event);
+        let of_node = match event {
+            WatchEvent::Listed(object) | WatchEvent::Applied(object) => {
+                object.kind() == journal_schema::facts::Kind::Node
+            }
+            WatchEvent::RelistStarted { .. }
+            | WatchEvent::RelistFinished { .. }
+            | WatchEvent::Deleted { .. }
+            | WatchEvent::Interrupted { .. } => {
+                nodes_before.is_some_and(|before| before != self.world.cluster().nodes.len())
+            }
+        };
+        if of_node {
+            self.reprice();
+        }
+        match event {
+            // The last list of a restart completes the view: gates may open, effects may go out again.
+            WatchEvent::RelistFinished { .. } => Run::Always,
+            WatchEvent::RelistStarted { .. } | WatchEvent::Listed(_) | WatchEvent::Interrupted { .. } => Run::Never,
+            WatchEvent::Applied(_) | WatchEvent::Deleted { .. } => Run::WhenActive,
+        }
+    }
+
+    /// What the cluster costs from now on: nodes, and machines of ours that are not nodes yet.
+    fn reprice(&mut self) {
+        let mut rate = MicroUsdPerHour::ZERO;
+        let mut unpriced = 0_usize;
+        for node in self.world.cluster().nodes.values() {
+            match self.cloud.price_of(node) {
+                Some(price) => rate += price,
+                None => unpriced += 1,
+            }
+        }
+        for debt in self.debts.iter() {
+            if let crate::debts::Debt::Instance { name, pool, .. } = debt {
+                let booting = !self.world.cluster().nodes.contains_key(name) && self.cloud.instance(name).is_some();
+                let price = self.cloud.pools.get(pool).filter(|_| booting).and_then(|pool| self.cloud.price_in(pool));
+                rate += price.unwrap_or_default();
+            }
+        }
+        self.ledger.set_rate(rate, saturate(unpriced));
+    }
+
+    fn outcome(&mut self, id: EffectId, outcome: &Outcome) {
+        let clock = self.clock();
+        let Some((_, answer)) = self.table.settle(clock, id, outcome) else {
+            return;
+        };
+        match &answer {
+            Answer::Pools(pools) => self.cloud.set_pools(self.now, pools),
+            Answer::Instances(lists) => {
+                self.cloud.set_instances(self.now, lists);
+                self.reprice();
+            }
+            Answer::Prices(prices) => {
+                self.cloud.set_prices(self.now, prices);
+                self.reprice();
+            }
+            Answer::Usage(usage) => self.usage = Some(usage.clone()),
+            // Taken from the table by the phase that asked.
+            Answer::Done | Answer::NodePods(_) | Answer::Affinity(..) | Answer::Forecasts(_) | Answer::Planned(_) => {}
+        }
+    }
+
+    fn operator(&mut self, by: &Name, command: &OperatorCommand) {
+        match command {
+            OperatorCommand::Pause { reason, span } => {
+                let until = span.map(|span| self.now.plus(span));
+                self.pause = Some(Pause { by: by.clone(), reason: reason.clone(), until });
+            }
+            OperatorCommand::Resume => {
+                self.pause = None;
+                self.aborts.clear();
+                self.world.forgive_vanished();
+            }
+            OperatorCommand::Abort => self.abort_requested = Some(by.clone()),
+            OperatorCommand::PlanNow => self.plan_now = true,
+            OperatorCommand::Approve { digest } => self.phase.review(digest, true, by),
+            OperatorCommand::Reject { digest } => self.phase.review(digest, false, by),
+        }
+    }
+
+    /// Runs the phases until nothing moves any more.
+    fn run(&mut self) -> Result<Vec<(EffectId, Effect)>, StepError> {
+        if self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| until <= self.now) {
+            self.pause = None;
+        }
+        let hour_ago = Timestamp(self.now.0 - 3_600_000);
+        self.aborts.retain(|abort| *abort > hour_ago);
+        let mut out = self.table.resend(self.clock());
+        // An id is the entry's number and a place: what is sent again keeps its old id, and new
+        // effects are numbered among themselves.
+        let mut fresh = Vec::new();
+        let mut transitions = 0;
+        loop {
+            let from = self.phase.name();
+            self.divert();
+            let phase = std::mem::take(&mut self.phase);
+            let mut ctx = Ctx::new(self, &mut fresh);
+            let next = phase.advance(&mut ctx);
+            let to = next.name();
+            self.phase = next;
+            if to == from {
+                break;
+            }
+            self.phase_since = self.now;
+            if !phase::TRANSITIONS.contains(&(from, to)) {
+                return Err(StepError::NoTransition { seq: self.seq, from, to });
+            }
+            transitions += 1;
+            if transitions > TRANSITIONS_MAX {
+                return Err(StepError::TransitionLoop { seq: self.seq });
+            }
+        }
+        out.append(&mut fresh);
+        for (_, effect) in &out {
+            invariants::check(self, effect).map_err(|violation| StepError::Invariant { seq: self.seq, violation })?;
+        }
+        self.unrecorded.clone_from(&out);
+        Ok(out)
+    }
+
+    /// Leaves the way of the plan when an operator, or the policy, says so.
+    fn divert(&mut self) {
+        let abort = self.abort_requested.take();
+        if !self.phase.can_unwind() {
+            return;
+        }
+        let reason = match abort {
+            Some(by) => Reason::Aborted { by },
+            None if self.policy.mode == Mode::Recommend => Reason::PolicyForbids,
+            None => return,
+        };
+        if let Some(iteration) = self.phase.iteration().cloned() {
+            self.enter(phase::unwinding::begin(iteration, reason, self.now));
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.phase_since = self.now;
+    }
+}

@@ -1,0 +1,144 @@
+//! S13: whatever a watch did, the fold is the same as that of a fresh list.
+
+use journal_schema::event::WatchEvent;
+use journal_schema::facts::{Key, Kind, Object, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact};
+use journal_schema::text::Name;
+use journal_schema::units::Timestamp;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+use super::World;
+
+fn name(text: impl AsRef<str>) -> Name {
+    Name::truncated(text)
+}
+
+fn pod(index: u8, node: u8, owner: u8, unschedulable: bool) -> PodFact {
+    PodFact {
+        key: Key::new(name("ns"), name(format!("p{index}"))),
+        uid: name(format!("uid-{index}")),
+        owner: (owner > 0).then(|| Owner {
+            kind: OwnerKind::ReplicaSet,
+            name: name(format!("rs{owner}")),
+            uid: name(format!("rs-uid-{owner}")),
+        }),
+        node: (node > 0 && !unschedulable).then(|| name(format!("n{node}"))),
+        phase: PodPhase::Running,
+        ready: true,
+        unschedulable,
+        created_at: Timestamp(0),
+        deletion_at: None,
+        labels: BTreeMap::new(),
+        spec: PodSpecFact::default(),
+        mirror: false,
+        safe_to_evict: None,
+        do_not_disrupt: Default::default(),
+        prefer_no_eviction: false,
+        deletion_cost: 0,
+        excluded: false,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// The pod changes and the watch tells it.
+    Change(PodFact),
+    /// The pod goes and the watch tells it.
+    Delete(u8),
+    /// The pod changes and the event is lost.
+    LostChange(PodFact),
+    /// The pod goes and the event is lost.
+    LostDelete(u8),
+    /// The watch breaks and lists again; changes may happen while it does.
+    Relist(Vec<PodFact>),
+    /// The watch breaks.
+    Interrupt,
+}
+
+fn pods() -> impl Strategy<Value = PodFact> {
+    (0..12_u8, 0..4_u8, 0..3_u8, any::<bool>()).prop_map(|(index, node, owner, lost)| pod(index, node, owner, lost))
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => pods().prop_map(Op::Change),
+        2 => (0..12_u8).prop_map(Op::Delete),
+        1 => pods().prop_map(Op::LostChange),
+        1 => (0..12_u8).prop_map(Op::LostDelete),
+        1 => prop::collection::vec(pods(), 0..3).prop_map(Op::Relist),
+        1 => Just(Op::Interrupt),
+    ];
+    prop::collection::vec(op, 0..60)
+}
+
+fn relist(world: &mut World, truth: &mut BTreeMap<Key, PodFact>, meanwhile: Vec<PodFact>) {
+    let now = Timestamp(1);
+    world.apply(now, &WatchEvent::RelistStarted { kind: Kind::Pod });
+    for listed in truth.clone().into_values() {
+        world.apply(now, &WatchEvent::Listed(Object::Pod(listed)));
+    }
+    for changed in meanwhile {
+        truth.insert(changed.key.clone(), changed.clone());
+        world.apply(now, &WatchEvent::Applied(Object::Pod(changed)));
+    }
+    world.apply(now, &WatchEvent::RelistFinished { kind: Kind::Pod });
+}
+
+proptest! {
+    #[test]
+    fn any_watch_history_ends_as_a_fresh_list(ops in ops()) {
+        let mut world = World::default();
+        let mut truth: BTreeMap<Key, PodFact> = BTreeMap::new();
+        let now = Timestamp(1);
+        for op in ops {
+            match op {
+                Op::Change(pod) => {
+                    truth.insert(pod.key.clone(), pod.clone());
+                    world.apply(now, &WatchEvent::Applied(Object::Pod(pod)));
+                }
+                Op::Delete(index) => {
+                    let key = pod(index, 0, 0, false).key;
+                    truth.remove(&key);
+                    world.apply(now, &WatchEvent::Deleted { kind: Kind::Pod, key });
+                }
+                Op::LostChange(pod) => {
+                    truth.insert(pod.key.clone(), pod);
+                }
+                Op::LostDelete(index) => {
+                    truth.remove(&pod(index, 0, 0, false).key);
+                }
+                Op::Relist(meanwhile) => relist(&mut world, &mut truth, meanwhile),
+                Op::Interrupt => world.apply(now, &WatchEvent::Interrupted { kind: Kind::Pod }),
+            }
+        }
+        relist(&mut world, &mut truth, Vec::new());
+        let mut fresh = World::default();
+        relist(&mut fresh, &mut truth, Vec::new());
+        prop_assert_eq!(&world.cluster, &fresh.cluster);
+        prop_assert_eq!(&world.pods_by_node, &fresh.pods_by_node);
+        prop_assert_eq!(&world.pods_by_owner, &fresh.pods_by_owner);
+        prop_assert_eq!(&world.unschedulable, &fresh.unschedulable);
+    }
+}
+
+#[test]
+fn a_finish_without_a_start_proves_nothing() {
+    let mut world = World::default();
+    world.apply(Timestamp(1), &WatchEvent::Applied(Object::Pod(pod(1, 1, 1, false))));
+    world.apply(Timestamp(2), &WatchEvent::RelistFinished { kind: Kind::Pod });
+    assert_eq!(world.cluster().pods.len(), 1);
+    assert!(!world.synced());
+}
+
+#[test]
+fn most_pods_vanishing_in_one_list_trips_the_breaker() {
+    let mut world = World::default();
+    let mut truth: BTreeMap<Key, PodFact> =
+        (0..50).map(|index| pod(index, 1, 1, false)).map(|pod| (pod.key.clone(), pod)).collect();
+    relist(&mut world, &mut truth, Vec::new());
+    assert_eq!(world.vanished(), None);
+    relist(&mut world, &mut BTreeMap::new(), Vec::new());
+    assert_eq!(world.vanished(), Some((50, 50)));
+    world.forgive_vanished();
+    assert_eq!(world.vanished(), None);
+}
