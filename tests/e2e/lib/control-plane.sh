@@ -53,7 +53,7 @@ cp_start() {
 	# A session of its own: Ctrl-C in the terminal must reach the test, which then calls `down`, not its cluster. The working directory
 	# keeps what a program may drop in it out of the tree.
 	(
-		cd "$cp_work"
+		cd "$cp_work" || exit
 		exec setsid "${command[@]}" >>"$cp_work/log/$name.log" 2>&1 </dev/null
 	) &
 	local pid=$! started
@@ -93,7 +93,8 @@ cp_stop() {
 	kill -"$signal" "$pid" 2>/dev/null || true
 	# A stopped process cannot act on the signal.
 	kill -CONT "$pid" 2>/dev/null || true
-	local deadline=$((SECONDS + 20))
+	# The API server would wait a minute for its watches to end.
+	local deadline=$((SECONDS + 5))
 	while cp_pid "$name" >/dev/null; do
 		if ((SECONDS >= deadline)); then kill -KILL "$pid" 2>/dev/null || true; fi
 		sleep 0.1
@@ -129,14 +130,20 @@ cp_free_ports() {
 
 cp_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
 
-# Signs a certificate: cp_certificate FILE SUBJECT EXTENSION...
+# Makes a certificate authority: cp_authority NAME
+cp_authority() {
+	cp_key "$cp_work/pki/$1.key"
+	openssl req -x509 -new -key "$cp_work/pki/$1.key" -subj "/CN=e2e-$1" -days 3650 -addext keyUsage=critical,keyCertSign,cRLSign -out "$cp_work/pki/$1.crt"
+}
+
+# Signs a certificate: cp_certificate AUTHORITY FILE SUBJECT EXTENSION...
 cp_certificate() {
-	local file=$cp_work/pki/$1 subject=$2
-	shift 2
+	local authority=$cp_work/pki/$1 file=$cp_work/pki/$2 subject=$3
+	shift 3
 	cp_key "$file.key"
 	openssl req -new -key "$file.key" -subj "$subject" -out "$file.csr"
 	printf '%s\n' basicConstraints=CA:FALSE keyUsage=digitalSignature "$@" >"$file.ext"
-	openssl x509 -req -in "$file.csr" -CA "$cp_work/pki/ca.crt" -CAkey "$cp_work/pki/ca.key" -set_serial "0x$(openssl rand -hex 8)" -days 3650 \
+	openssl x509 -req -in "$file.csr" -CA "$authority.crt" -CAkey "$authority.key" -set_serial "0x$(openssl rand -hex 8)" -days 3650 \
 		-extfile "$file.ext" -out "$file.crt" 2>/dev/null
 	rm "$file.csr" "$file.ext"
 }
@@ -150,7 +157,7 @@ cp_kubeconfig() {
 	if [[ ! -e $cp_work/kubeconfig/$file ]]; then
 		local group
 		for group in "$@"; do subject+="/O=$group"; done
-		cp_certificate "user-$file" "$subject/CN=$user" extendedKeyUsage=clientAuth
+		cp_certificate ca "user-$file" "$subject/CN=$user" extendedKeyUsage=clientAuth
 		cat >"$cp_work/kubeconfig/$file" <<-EOF
 			apiVersion: v1
 			kind: Config
@@ -174,9 +181,11 @@ cp_kubeconfig() {
 }
 
 cp_pki() {
-	cp_key "$cp_work/pki/ca.key"
-	openssl req -x509 -new -key "$cp_work/pki/ca.key" -subj /CN=e2e-ca -days 3650 -addext keyUsage=critical,keyCertSign,cRLSign -out "$cp_work/pki/ca.crt"
-	cp_certificate apiserver /CN=kube-apiserver extendedKeyUsage=serverAuth \
+	cp_authority ca
+	# By this one an aggregated API (metrics.k8s.io, say) knows the API server.
+	cp_authority front-proxy-ca
+	cp_certificate front-proxy-ca front-proxy /CN=front-proxy extendedKeyUsage=clientAuth
+	cp_certificate ca apiserver /CN=kube-apiserver extendedKeyUsage=serverAuth \
 		subjectAltName=IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc
 	cp_key "$cp_work/pki/service-account.key"
 	openssl ec -in "$cp_work/pki/service-account.key" -pubout -out "$cp_work/pki/service-account.pub" 2>/dev/null
@@ -190,13 +199,17 @@ cp_write_env() {
 			APISERVER_URL "https://127.0.0.1:$APISERVER_PORT" APISERVER_PORT "$APISERVER_PORT" \
 			ETCD_URL "http://127.0.0.1:$ETCD_PORT" ETCD_PORT "$ETCD_PORT" ETCD_PEER_PORT "$ETCD_PEER_PORT" \
 			KWOK_URL "http://127.0.0.1:$KWOK_PORT" KWOK_PORT "$KWOK_PORT" \
-			PROMETHEUS_URL "http://127.0.0.1:$PROMETHEUS_PORT" PROMETHEUS_PORT "$PROMETHEUS_PORT" \
 			CONTROLLER_MANAGER_PORT "$CONTROLLER_MANAGER_PORT" SCHEDULER_PORT "$SCHEDULER_PORT"
+		# Left out with --no-prometheus: a test must not wait for a port where nobody will answer.
+		if [[ -n ${PROMETHEUS_PORT:-} ]]; then
+			printf 'export %s=%q\n' PROMETHEUS_URL "http://127.0.0.1:$PROMETHEUS_PORT" PROMETHEUS_PORT "$PROMETHEUS_PORT"
+		fi
 		for name in "${cp_components[@]}"; do
 			pid=$(cp_pid "$name") || pid=
 			name=${name^^}
 			printf 'export %s_PID=%s\n' "${name//-/_}" "$pid"
 		done
+		# shellcheck disable=SC2016
 		printf 'case ":$PATH:" in *:%q:*) ;; *) export PATH=%q:$PATH ;; esac\n' "$cp_bin" "$cp_bin"
 	} >"$cp_work/env.new"
 	mv "$cp_work/env.new" "$cp_work/env"
@@ -273,6 +286,7 @@ cp_up() {
 	if [[ -e $cp_work/env ]]; then cp_fail "$cp_work holds a control plane already: run down first" || return; fi
 	mkdir -p "$cp_work"/{pki,kubeconfig,log,run}
 	cp_free_ports ETCD_PORT ETCD_PEER_PORT APISERVER_PORT CONTROLLER_MANAGER_PORT SCHEDULER_PORT KWOK_PORT PROMETHEUS_PORT
+	((prometheus)) || unset PROMETHEUS_PORT
 	cp_write_env
 	cp_start_all || {
 		cp_down "$cp_work"
@@ -291,10 +305,11 @@ cp_start_all() {
 	scheduler=$(cp_kubeconfig system:kube-scheduler)
 	kwok=$(cp_kubeconfig kwok)
 
+	# Without fsync: processes are killed here, not the machine, and a slow disk would slow down every test.
 	url=http://127.0.0.1:$ETCD_PORT
 	cp_start etcd "$cp_bin/etcd" --name e2e --data-dir "$cp_work/etcd" --listen-client-urls "$url" --advertise-client-urls "$url" \
 		--listen-peer-urls "http://127.0.0.1:$ETCD_PEER_PORT" --initial-advertise-peer-urls "http://127.0.0.1:$ETCD_PEER_PORT" \
-		--initial-cluster "e2e=http://127.0.0.1:$ETCD_PEER_PORT" --logger zap --log-outputs stderr --log-level warn
+		--initial-cluster "e2e=http://127.0.0.1:$ETCD_PEER_PORT" --unsafe-no-fsync --log-outputs stderr --log-level warn
 	cp_ready etcd || return
 
 	if ((audit)); then
@@ -308,12 +323,15 @@ cp_start_all() {
 	cp_start kube-apiserver "$cp_bin/kube-apiserver" --etcd-servers="$url" --etcd-compaction-interval=0 \
 		--bind-address=127.0.0.1 --advertise-address=127.0.0.1 --secure-port="$APISERVER_PORT" --endpoint-reconciler-type=none \
 		--cert-dir="$pki" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" --client-ca-file="$pki/ca.crt" \
+		--requestheader-client-ca-file="$pki/front-proxy-ca.crt" --requestheader-username-headers=X-Remote-User \
+		--requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra- \
+		--proxy-client-cert-file="$pki/front-proxy.crt" --proxy-client-key-file="$pki/front-proxy.key" \
 		--service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/service-account.pub" \
 		--service-account-signing-key-file="$pki/service-account.key" --service-cluster-ip-range=10.96.0.0/16 \
 		--authorization-mode=Node,RBAC --allow-privileged=true --profiling=false "${apiserver_flags[@]}"
 	cp_ready kube-apiserver || return
-	"$cp_bin/kubectl" --kubeconfig "$admin" apply -f "$share/kwok-role.yaml" >&2 || return
-	"$cp_bin/kubectl" --kubeconfig "$admin" create clusterrolebinding kwok --clusterrole=kwok-controller --user=kwok >&2 || return
+	"$cp_bin/kubectl" --kubeconfig "$admin" create -f "$share/kwok-role.yaml" >/dev/null || return
+	"$cp_bin/kubectl" --kubeconfig "$admin" create clusterrolebinding kwok --clusterrole=kwok-controller --user=kwok >/dev/null || return
 
 	# Without leader election: there is one of each, and a renewal that comes too late on a busy machine would end it.
 	cp_start kube-controller-manager "$cp_bin/kube-controller-manager" --kubeconfig="$controller_manager" \

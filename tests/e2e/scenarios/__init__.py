@@ -1,0 +1,16 @@
+"""The scenarios, by name, in the order in which they run."""
+
+from . import crashes, movements, refusals, servers
+
+ALL = {
+    "full-iteration": movements.full_iteration,
+    "surge-single-replica": movements.surge_single_replica,
+    "rolling-update": movements.rolling_update,
+    "killed-in-every-phase": crashes.killed_in_every_phase,
+    "leader-paused-past-its-lease": crashes.leader_paused,
+    "budget-blocks": refusals.budget_blocks,
+    "never-ready": refusals.never_ready,
+    "stock-out": refusals.stock_out,
+    "node-never-joins": refusals.never_joins,
+    "api-server-restarts-and-watches-expire": servers.restart_and_expire,
+}

@@ -1,0 +1,78 @@
+"""kill -9, and two daemons at once."""
+
+import signal
+
+from harness import Failed, eventually, pools
+
+from .movements import fragmented
+
+
+def killed_in_every_phase(scenario):
+    """kill -9 on entering each phase, start again: the same end as without."""
+    fragmented(scenario, nodes_each=3, deployments=9, more_pools=pools("e2-standard-8"))
+    daemon = scenario.daemon()
+    killed = []
+    wanted = ["Predicting", "Deciding", "Booting", "Labelling", "Rolling", "Draining"]
+    daemon.start()
+    while True:
+        try:
+            status = daemon.status()
+        except OSError:
+            continue
+        last = status.get("last")
+        if last and last["result"] in ("Applied", "RolledBack"):
+            break
+        if status["phase"] in wanted:
+            wanted.remove(status["phase"])
+            killed.append(status["phase"])
+            daemon.kill()
+            daemon.start()
+    scenario.check("the iteration was applied", last["result"] == "Applied", f"{last}")
+    scenario.check("it was killed in at least three phases", len(killed) >= 3, f"{killed}")
+    created = created_names(scenario)
+    scenario.check("no machine was asked for twice", len(created) == len(set(created)), f"{created}")
+    scenario.wait_workloads()
+    scenario.finish(daemon)
+
+
+def created_names(scenario):
+    names = []
+    for call in scenario.cloud.calls("createInstances"):
+        body = call.get("body") or {}
+        names += [instance["name"] for instance in body.get("instances", [])]
+    return names
+
+
+def leader_paused(scenario):
+    """A leader that is frozen past its lease wakes up to find that another leads, and changes nothing."""
+    fragmented(scenario, nodes_each=3, deployments=9)
+    first = scenario.daemon("first").start()
+    first.wait_phase({"Labelling", "Rolling", "Draining"}, 180)
+    first.process.send_signal(signal.SIGSTOP)
+    # The second has the journal's copy that a shared volume would give it.
+    import shutil
+
+    copy = scenario.work / "journal-copy"
+    shutil.copytree(first.journal, copy)
+    second = scenario.daemon("second", journal=copy).start()
+    eventually("the second daemon leads", 60, lambda: second.status()["leader"])
+    first.process.send_signal(signal.SIGCONT)
+    last = second.wait_result({"Applied", "RolledBack"}, 300)
+    eventually("the first daemon gave way", 60, lambda: gave_way(first))
+    scenario.check("the second daemon carried the iteration out", last["result"] == "Applied", f"{last}")
+    deleted = [call for call in scenario.cloud.calls("deleteInstances")]
+    scenario.check("the frozen leader stepped down", gave_way(first))
+    if first.process.poll() is None:
+        first.stop()
+    scenario.check("machines were deleted once", len(deleted) == len({str(call.get("body")) for call in deleted}), f"{deleted}")
+    scenario.wait_workloads()
+    scenario.finish(second)
+
+
+def gave_way(daemon):
+    if daemon.process.poll() is not None:
+        return True
+    try:
+        return not daemon.status()["leader"]
+    except OSError as error:
+        raise Failed(f"the first daemon does not answer: {error}") from None
