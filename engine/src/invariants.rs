@@ -1,31 +1,49 @@
 //! What must hold for each effect, checked at the moment it is emitted.
 //!
-//! The numbers are those of the safety list in docs/hazards.md. A check that fails is a bug of ours:
-//! the step returns an error, the daemon stops before anything is sent, and the journal is kept.
+//! The numbers are those of the safety list in docs/hazards.md. An effect that fails its check is not
+//! sent, and the state remembers why. It would be a bug of ours, or somebody changed the world under
+//! us (took our taint away, say); the phase's deadline then turns back.
 
-use journal_schema::effect::{Effect, NodeRole};
+use journal_schema::effect::{Effect, EffectId, NodeRole};
 use journal_schema::policy::Mode;
+use journal_schema::text::{Message, Name};
+use journal_schema::units::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use crate::phase::Phase;
 use crate::state::State;
 use crate::world::{holds_node, tainted};
 
+/// The last effect that was held back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// The id it would have had.
+    pub id: EffectId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub violation: Violation,
+}
+
 /// An effect that must not be sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("invariant {number} would be broken by {effect}: {detail}")]
 pub struct Violation {
     /// Number in the safety list.
-    pub number: &'static str,
+    pub number: Name,
     /// The effect's name.
-    pub effect: &'static str,
+    pub effect: Name,
     /// What is wrong.
-    pub detail: String,
+    pub detail: Message,
 }
 
 /// Checks an effect against the state that emits it.
 pub(crate) fn check(state: &State, effect: &Effect) -> Result<(), Violation> {
-    let violation = |number, detail: String| Err(Violation { number, effect: effect.name(), detail });
+    let violation = |number: &str, detail: String| {
+        let (number, effect) = (Name::truncated(number), Name::truncated(effect.name()));
+        Err(Violation { number, effect, detail: Message::truncated(detail) })
+    };
     if !state.world.synced() {
         return violation("S3", format!("{:?} is not synced", state.world.first_unsynced()));
     }

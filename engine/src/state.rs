@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::cloud::CloudView;
 use crate::debts::Debts;
 use crate::gates;
+use crate::invariants::Blocked;
 use crate::ledger::Ledger;
 use crate::phase::Phase;
 use crate::table::{Clock, EffectTable};
@@ -93,6 +94,8 @@ pub struct State {
     pub(crate) moved: u64,
     pub(crate) phase_since: Timestamp,
     pub(crate) holds: Vec<Reason>,
+    /// The last effect that an invariant held back.
+    pub(crate) blocked: Option<Blocked>,
 }
 
 impl State {
@@ -128,6 +131,7 @@ impl State {
             moved: 0,
             phase_since: Timestamp(0),
             holds: Vec::new(),
+            blocked: None,
         }
     }
 
@@ -198,6 +202,10 @@ impl State {
     /// What the phase waits for.
     pub fn holds(&self) -> &[Reason] {
         &self.holds
+    }
+    /// The last effect that an invariant held back.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.blocked.as_ref()
     }
     /// What has been spent, and the present rate.
     pub fn ledger(&self) -> &Ledger {

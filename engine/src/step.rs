@@ -8,7 +8,7 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::{MicroUsdPerHour, Timestamp};
 
-use crate::invariants::{self, Violation};
+use crate::invariants::{self, Blocked};
 use crate::phase::{self, Ctx, Phase, PhaseName};
 use crate::state::{Pause, State};
 use crate::world::saturate;
@@ -65,15 +65,6 @@ pub enum StepError {
         /// The entry's.
         found: u64,
     },
-    /// An effect would break an invariant.
-    #[error("entry #{seq} would break an invariant")]
-    Invariant {
-        /// The entry's number.
-        seq: u64,
-        /// Which and how.
-        #[source]
-        violation: Violation,
-    },
     /// The phases did what their table does not allow.
     #[error("entry #{seq} leads from {from:?} to {to:?}, which is no transition")]
     NoTransition {
@@ -114,6 +105,9 @@ impl State {
         self.seq = entry.seq;
         self.ledger.advance(entry.at);
         self.now = entry.at;
+        if self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| until <= self.now) {
+            self.pause = None;
+        }
         let run = match &entry.event {
             Event::Intents { effects } => {
                 self.check_intents(entry.seq, effects)?;
@@ -199,11 +193,12 @@ impl State {
         self.world.restart();
         self.table.restart();
         if self.behaviour != 0 && self.behaviour != behaviour {
-            if let Some(iteration) = self.phase.iteration().cloned() {
-                let reason = Reason::BehaviourChanged { from: self.behaviour, to: behaviour };
-                self.enter(phase::unwinding::begin(iteration, reason, self.now));
-            } else {
-                self.enter(Phase::default());
+            let reason = Reason::BehaviourChanged { from: self.behaviour, to: behaviour };
+            match self.phase.iteration().filter(|_| self.phase.can_unwind()).cloned() {
+                Some(iteration) => self.enter(phase::unwinding::begin(iteration, reason, self.now)),
+                // What undoes goes on undoing; what has changed nothing begins anew.
+                None if matches!(self.phase, Phase::Unwinding(_)) => {}
+                None => self.enter(Phase::default()),
             }
         }
         self.behaviour = behaviour;
@@ -297,58 +292,66 @@ impl State {
 
     /// Runs the phases until nothing moves any more.
     fn run(&mut self) -> Result<Vec<(EffectId, Effect)>, StepError> {
-        if self.pause.as_ref().and_then(|pause| pause.until).is_some_and(|until| until <= self.now) {
-            self.pause = None;
-        }
         let hour_ago = Timestamp(self.now.0 - 3_600_000);
         self.aborts.retain(|abort| *abort > hour_ago);
+        // What is sent again keeps its id; new effects are numbered among themselves.
         let mut out = self.table.resend(self.clock());
-        // An id is the entry's number and a place: what is sent again keeps its old id, and new
-        // effects are numbered among themselves.
         let mut fresh = Vec::new();
         let mut transitions = 0;
         loop {
-            let from = self.phase.name();
+            let before = self.phase.name();
             self.divert();
+            self.check_transition(before)?;
+            let from = self.phase.name();
             let phase = std::mem::take(&mut self.phase);
-            let mut ctx = Ctx::new(self, &mut fresh);
-            let next = phase.advance(&mut ctx);
-            let to = next.name();
+            let next = phase.advance(&mut Ctx::new(self, &mut fresh));
             self.phase = next;
-            if to == from {
+            self.check_transition(from)?;
+            if self.phase.name() == before {
                 break;
             }
             self.phase_since = self.now;
-            if !phase::TRANSITIONS.contains(&(from, to)) {
-                return Err(StepError::NoTransition { seq: self.seq, from, to });
-            }
             transitions += 1;
             if transitions > TRANSITIONS_MAX {
                 return Err(StepError::TransitionLoop { seq: self.seq });
             }
         }
         out.append(&mut fresh);
-        for (_, effect) in &out {
-            invariants::check(self, effect).map_err(|violation| StepError::Invariant { seq: self.seq, violation })?;
+        let mut allowed = Vec::with_capacity(out.len());
+        for (id, effect) in out {
+            match invariants::check(self, &effect) {
+                Ok(()) => allowed.push((id, effect)),
+                // Somebody changed the world under us, or we have a bug. Either way it is not sent; if it
+                // is still wanted at the next look, it is checked again.
+                Err(violation) => {
+                    self.table.withdraw(id);
+                    self.blocked = Some(Blocked { id, at: self.now, violation });
+                }
+            }
         }
+        let out = allowed;
         self.unrecorded.clone_from(&out);
         Ok(out)
+    }
+
+    fn check_transition(&self, from: PhaseName) -> Result<(), StepError> {
+        let to = self.phase.name();
+        if from == to || phase::TRANSITIONS.contains(&(from, to)) {
+            return Ok(());
+        }
+        Err(StepError::NoTransition { seq: self.seq, from, to })
     }
 
     /// Leaves the way of the plan when an operator, or the policy, says so.
     fn divert(&mut self) {
         let abort = self.abort_requested.take();
-        if !self.phase.can_unwind() {
-            return;
-        }
+        let Some(iteration) = self.phase.iteration().filter(|_| self.phase.can_unwind()) else { return };
         let reason = match abort {
             Some(by) => Reason::Aborted { by },
             None if self.policy.mode == Mode::Recommend => Reason::PolicyForbids,
             None => return,
         };
-        if let Some(iteration) = self.phase.iteration().cloned() {
-            self.enter(phase::unwinding::begin(iteration, reason, self.now));
-        }
+        self.enter(phase::unwinding::begin(iteration.clone(), reason, self.now));
     }
 
     fn enter(&mut self, phase: Phase) {

@@ -255,6 +255,11 @@ impl EffectTable {
         }
     }
 
+    /// An effect was not sent after all.
+    pub fn withdraw(&mut self, id: EffectId) {
+        self.forget_id(id);
+    }
+
     fn forget_id(&mut self, id: EffectId) {
         if let Some(tracked) = self.tracked.remove(&id) {
             let key = subject(&tracked.effect);

@@ -283,19 +283,21 @@ impl World {
 
     fn insert_pod(&mut self, pod: &PodFact) {
         let before = self.cluster.pods.insert(pod.key.clone(), pod.clone());
-        if let Some(old) = &before {
-            if old.node != pod.node {
-                self.unindex_node(old);
-            }
-            if old.owner != pod.owner {
-                self.unindex_owner(old);
+        // Most changes of a pod touch no index: only what changed is looked up again.
+        let old_node = before.as_ref().and_then(|old| old.node.as_ref());
+        let old_owner = before.as_ref().and_then(|old| old.owner.as_ref()).map(|owner| &owner.uid);
+        let owner = pod.owner.as_ref().map(|owner| &owner.uid);
+        if old_node != pod.node.as_ref() {
+            unindex(&mut self.pods_by_node, old_node, &pod.key);
+            if let Some(node) = &pod.node {
+                self.pods_by_node.entry(node.clone()).or_default().insert(pod.key.clone());
             }
         }
-        if let Some(node) = &pod.node {
-            self.pods_by_node.entry(node.clone()).or_default().insert(pod.key.clone());
-        }
-        if let Some(owner) = &pod.owner {
-            self.pods_by_owner.entry(owner.uid.clone()).or_default().insert(pod.key.clone());
+        if old_owner != owner {
+            unindex(&mut self.pods_by_owner, old_owner, &pod.key);
+            if let Some(owner) = owner {
+                self.pods_by_owner.entry(owner.clone()).or_default().insert(pod.key.clone());
+            }
         }
         if pod.unschedulable && pod.node.is_none() && pod.deletion_at.is_none() && !pod.finished() {
             self.unschedulable.insert(pod.key.clone());
@@ -340,8 +342,8 @@ impl World {
             Kind::Pod => {
                 self.unschedulable.remove(key);
                 if let Some(pod) = self.cluster.pods.remove(key) {
-                    self.unindex_node(&pod);
-                    self.unindex_owner(&pod);
+                    unindex(&mut self.pods_by_node, pod.node.as_ref(), key);
+                    unindex(&mut self.pods_by_owner, pod.owner.as_ref().map(|owner| &owner.uid), key);
                     if !pod.of_daemon_set() && !pod.finished() {
                         self.note_change(kind, key);
                     }
@@ -387,31 +389,20 @@ impl World {
         }
     }
 
-    fn unindex_node(&mut self, pod: &PodFact) {
-        if let Some(node) = &pod.node
-            && let Some(pods) = self.pods_by_node.get_mut(node)
-        {
-            pods.remove(&pod.key);
-            if pods.is_empty() {
-                self.pods_by_node.remove(node);
-            }
-        }
-    }
-
-    fn unindex_owner(&mut self, pod: &PodFact) {
-        if let Some(owner) = &pod.owner
-            && let Some(pods) = self.pods_by_owner.get_mut(&owner.uid)
-        {
-            pods.remove(&pod.key);
-            if pods.is_empty() {
-                self.pods_by_owner.remove(&owner.uid);
-            }
-        }
-    }
-
     fn note_change(&mut self, kind: Kind, key: &Key) {
         self.version += 1;
         self.changed.insert((kind, key.clone()));
+    }
+}
+
+/// Takes a pod out of an index.
+fn unindex(index: &mut BTreeMap<Name, BTreeSet<Key>>, under: Option<&Name>, pod: &Key) {
+    let Some(under) = under else { return };
+    if let Some(pods) = index.get_mut(under) {
+        pods.remove(pod);
+        if pods.is_empty() {
+            index.remove(under);
+        }
     }
 }
 

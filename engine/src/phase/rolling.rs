@@ -1,7 +1,8 @@
 //! Rolling: the pods that must move are moved, each workload in its own way, never two ways at once.
 
+use journal_schema::effect::NodeRole;
 use journal_schema::event::Deadline;
-use journal_schema::facts::{Key, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
+use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::MoveMethod;
 use journal_schema::policy::Actuation;
 use journal_schema::reason::Reason;
@@ -10,6 +11,7 @@ use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ctx::shows;
 use super::draining::Draining;
 use super::moves::{Group, Leaving, Moved, evict::Eviction, rollout::Rollout, surge::Surge};
 use super::{Ctx, Iteration, Phase, unwinding};
@@ -62,6 +64,7 @@ impl Rolling {
         if let Some(reason) = self.go_on(ctx) {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }
+        self.keep_marked(ctx);
         let waiting = self.waiting(ctx.state);
         if waiting.is_empty() && self.groups.is_empty() {
             return Phase::Draining(Draining::new(self.iteration, ctx.state));
@@ -112,6 +115,22 @@ impl Rolling {
         }
         self.groups = kept;
         None
+    }
+
+    /// Somebody may take our taint away; without it, moved pods could come back.
+    fn keep_marked(&self, ctx: &mut Ctx<'_>) {
+        let nodes = self
+            .iteration
+            .planned
+            .plan
+            .remove
+            .iter()
+            .filter_map(|remove| ctx.state.world.node(&remove.node, &remove.uid));
+        let bare: Vec<NodeFact> =
+            nodes.filter(|node| !shows(node, NodeRole::Expiring, self.iteration.number)).cloned().collect();
+        for node in &bare {
+            ctx.mark(node, NodeRole::Expiring, self.iteration.number);
+        }
     }
 
     /// Pods that hold a leaving node and that no move is about yet: in the plan's order, then those
