@@ -3,6 +3,8 @@
 //! Prints small entries (a pod's readiness changes, in a cluster of 10,000 pods) per second for
 //! decoding alone, for stepping alone and for both, which is what a replay does.
 
+#![expect(clippy::disallowed_types, clippy::print_stdout, reason = "a benchmark measures time and prints it")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

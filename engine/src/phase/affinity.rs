@@ -53,6 +53,53 @@ fn entry<'a>(value: &'a mut Value, key: &str, default: impl FnOnce() -> Value) -
     if value.is_null() { Err(AffinityError::Form) } else { Ok(value) }
 }
 
+/// `affinity` without our terms, and without what was only there to hold them. `None` when it holds
+/// none of ours.
+pub(crate) fn without_ours(affinity: Option<&JsonText>) -> Option<Option<JsonText>> {
+    let mut root: Value = serde_json::from_str(affinity?.as_str()).ok()?;
+    let node = root.get_mut("nodeAffinity")?.as_object_mut()?;
+    let mut found = false;
+    if let Some(preferred) =
+        node.get_mut("preferredDuringSchedulingIgnoredDuringExecution").and_then(Value::as_array_mut)
+    {
+        let before = preferred.len();
+        preferred.retain(|term| !names(&term["preference"]["matchExpressions"], OPTIMAL_KEY));
+        found |= preferred.len() < before;
+        if preferred.is_empty() {
+            node.remove("preferredDuringSchedulingIgnoredDuringExecution");
+        }
+    }
+    if let Some(required) = node.get_mut("requiredDuringSchedulingIgnoredDuringExecution") {
+        let terms = required.get_mut("nodeSelectorTerms").and_then(Value::as_array_mut)?;
+        for term in terms.iter_mut() {
+            let Some(expressions) = term.get_mut("matchExpressions").and_then(Value::as_array_mut) else { continue };
+            let before = expressions.len();
+            expressions.retain(|expression| expression["key"] != EXPIRING_KEY);
+            found |= expressions.len() < before;
+            if expressions.is_empty() {
+                term.as_object_mut()?.remove("matchExpressions");
+            }
+        }
+        // A term without requirements matches nothing; ours was alone in it.
+        terms.retain(|term| term.as_object().is_none_or(|term| !term.is_empty()));
+        if terms.is_empty() {
+            node.remove("requiredDuringSchedulingIgnoredDuringExecution");
+        }
+    }
+    if !found {
+        return None;
+    }
+    if node.is_empty() {
+        root.as_object_mut()?.remove("nodeAffinity");
+    }
+    let empty = root.as_object().is_some_and(Map::is_empty);
+    if empty { Some(None) } else { Some(Some(JsonText::new(root.to_string()).ok()?)) }
+}
+
+fn names(expressions: &Value, key: &str) -> bool {
+    expressions.as_array().is_some_and(|expressions| expressions.iter().any(|expression| expression["key"] == key))
+}
+
 /// `maxUnavailable` bounded by the policy's share, when the present one is a larger share; `None` when
 /// the present one stays.
 pub(crate) fn bounded_unavailable(present: Option<&JsonText>, most: Ppm) -> Option<(JsonText, JsonText)> {
@@ -87,6 +134,18 @@ mod tests {
     fn an_absent_affinity_gets_both_terms() {
         let after = extended(None, 7).unwrap();
         insta::assert_snapshot!(after.as_str(), @r#"{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"preference":{"matchExpressions":[{"key":"kinema.dev/optimal","operator":"In","values":["7"]}]},"weight":100}],"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"kinema.dev/expiring","operator":"DoesNotExist"}]}]}}}"#);
+    }
+
+    #[test]
+    fn our_terms_are_taken_out_of_what_somebody_else_changed() {
+        let theirs = r#"{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}"#;
+        for text in [None, Some(theirs)] {
+            let before = text.map(JsonText::truncated);
+            let ours = extended(before.as_ref(), 7).unwrap();
+            assert_eq!(without_ours(Some(&ours)), Some(before));
+        }
+        assert_eq!(without_ours(Some(&JsonText::truncated(theirs))), None);
+        assert_eq!(without_ours(None), None);
     }
 
     #[test]

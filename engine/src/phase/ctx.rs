@@ -121,7 +121,7 @@ impl<'a> Ctx<'a> {
             self.state.aborts.push(self.now());
         }
         let count = crate::world::saturate;
-        let counts = (count(plan.add.len()), count(plan.remove.len()), iteration.moved);
+        let counts = (count(plan.add.len()), count(iteration.leaving().count()), iteration.moved);
         let costs = Some((plan.cost_now, plan.cost_after));
         self.finish(
             iteration.number,

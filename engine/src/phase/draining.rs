@@ -28,10 +28,7 @@ impl Draining {
     pub(crate) fn new(iteration: Iteration, state: &State) -> Self {
         let managed = state.cloud.managed();
         let removals = iteration
-            .planned
-            .plan
-            .remove
-            .iter()
+            .leaving()
             .filter_map(|remove| {
                 let pool = managed.get(&remove.node).or(remove.pool.as_ref())?.clone();
                 Some((remove.node.clone(), Removal::new(remove.node.clone(), remove.uid.clone(), pool)))
@@ -120,7 +117,7 @@ impl Draining {
         let note = format!(
             "{} nodes added, {} removed, {} pods moved; ${}/h (planned ${}/h)",
             plan.add.len(),
-            plan.remove.len(),
+            self.iteration.leaving().count(),
             self.iteration.moved,
             ctx.state.ledger.rate(),
             plan.cost_after,

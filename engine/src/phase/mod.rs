@@ -23,7 +23,7 @@ pub(crate) use ctx::Ctx;
 use journal_schema::cloud::PoolId;
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::facts::NodeFact;
-use journal_schema::plan::{Planned, Slot};
+use journal_schema::plan::{NodeToRemove, Planned, Slot};
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,18 +59,25 @@ pub struct Iteration {
     pub machines: Vec<Machine>,
     /// Pods moved so far.
     pub moved: u32,
+    /// Nodes that stay against the plan, because a pod of theirs could not be moved.
+    pub spared: BTreeSet<Name>,
 }
 
 impl Iteration {
     /// Whether the plan removes a node of this name.
     pub fn removes(&self, node: &str) -> bool {
-        self.planned.plan.remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok()
+        let planned = self.planned.plan.remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok();
+        planned && !self.spared.contains(node)
     }
 
     /// Whether the plan removes the node of this name and UID.
     pub fn removes_uid(&self, node: &str, uid: &str) -> bool {
-        let remove = &self.planned.plan.remove;
-        remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok_and(|index| remove[index].uid == uid)
+        self.leaving().any(|removed| removed.node == node && removed.uid == uid)
+    }
+
+    /// The nodes that leave, by name: those of the plan but for the spared ones.
+    pub fn leaving(&self) -> impl Iterator<Item = &NodeToRemove> {
+        self.planned.plan.remove.iter().filter(|removed| !self.spared.contains(&removed.node))
     }
 
     /// Names of the machines that it boots.

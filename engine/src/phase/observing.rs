@@ -27,7 +27,9 @@ impl Observing {
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
         let mut closed = gates::closed(ctx.state);
-        if closed.is_empty() {
+        // The account of costs begins with the first prices, so those do not wait for the gates.
+        let unread = ctx.state.cloud.prices_at.is_none() || ctx.state.cloud.pools_at.is_none();
+        if closed.is_empty() || unread {
             closed.extend(cloud(ctx));
         }
         if closed.is_empty() {

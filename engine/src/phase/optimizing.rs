@@ -7,6 +7,7 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Message;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::deciding::Deciding;
@@ -79,8 +80,15 @@ impl Optimizing {
             );
             ctx.notice(Regarding::Kinema, "PlanProposed", &note, false);
         }
-        let iteration =
-            Iteration { number: self.number, started_at: self.started_at, digest, planned, machines, moved: 0 };
+        let iteration = Iteration {
+            number: self.number,
+            started_at: self.started_at,
+            digest,
+            planned,
+            machines,
+            moved: 0,
+            spared: BTreeSet::new(),
+        };
         Phase::Deciding(Deciding::new(iteration, ctx.now().plus(ctx.state.policy.decide.plan_ttl)))
     }
 }

@@ -1,6 +1,6 @@
 //! Rolling: the pods that must move are moved, each workload in its own way, never two ways at once.
 
-use journal_schema::effect::NodeRole;
+use journal_schema::effect::{NodeRole, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::MoveMethod;
@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ctx::shows;
 use super::draining::Draining;
 use super::moves::{Group, Leaving, Moved, evict::Eviction, rollout::Rollout, surge::Surge};
+use super::undo::undo;
 use super::{Ctx, Iteration, Phase, unwinding};
+use crate::debts::Debt;
 use crate::state::State;
 use crate::world::saturate;
 
@@ -23,6 +25,9 @@ const ATTEMPTS_MAX: u32 = 3;
 /// Largest share of a workload that surges at once, as a divisor, and most pods.
 const SURGE_DIVISOR: i32 = 4;
 const SURGE_MAX: i32 = 10;
+/// Largest share of the leaving nodes, as a divisor, that may stay because a pod of theirs could not
+/// be moved. Beyond it the plan was wrong about the cluster, and is undone.
+const SPARED_DIVISOR: usize = 4;
 
 /// Moving pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +38,8 @@ pub struct Rolling {
     groups: Vec<Group>,
     /// How often a pod (by UID) was tried.
     attempts: BTreeMap<Name, u32>,
+    /// Debts of given-up moves and of spared nodes that are being undone.
+    reverting: Vec<Debt>,
     /// Since when pods that must move have been waiting without a move under way.
     idle_since: Timestamp,
     poll_at: Timestamp,
@@ -41,7 +48,14 @@ pub struct Rolling {
 impl Rolling {
     pub(crate) fn new(iteration: Iteration, state: &State) -> Self {
         let poll_at = state.now.plus(state.policy.deadlines.poll);
-        Self { iteration, groups: Vec::new(), attempts: BTreeMap::new(), idle_since: state.now, poll_at }
+        Self {
+            iteration,
+            groups: Vec::new(),
+            attempts: BTreeMap::new(),
+            reverting: Vec::new(),
+            idle_since: state.now,
+            poll_at,
+        }
     }
 
     /// Moves under way.
@@ -65,8 +79,9 @@ impl Rolling {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }
         self.keep_marked(ctx);
+        self.reverting.retain(|debt| !undo(ctx, debt));
         let waiting = self.waiting(ctx.state);
-        if waiting.is_empty() && self.groups.is_empty() {
+        if waiting.is_empty() && self.groups.is_empty() && self.reverting.is_empty() {
             return Phase::Draining(Draining::new(self.iteration, ctx.state));
         }
         if let Some(pause) = &ctx.state.pause {
@@ -100,32 +115,66 @@ impl Rolling {
     fn go_on(&mut self, ctx: &mut Ctx<'_>) -> Option<Reason> {
         let span = ctx.state.policy.deadlines.one_move;
         let mut kept = Vec::new();
+        let mut given_up = Vec::new();
         for mut group in std::mem::take(&mut self.groups) {
             match group.advance(ctx, self.iteration.number) {
-                Moved::Done(pods) => self.iteration.moved += pods,
-                Moved::Stuck(reason) => return Some(reason),
-                Moved::Waiting(what) => {
-                    if ctx.now() >= group.started_at.plus(span) {
-                        let pod = group.first_pod();
-                        return Some(Reason::MoveStuck { pod, message: Message::truncated(what) });
-                    }
-                    kept.push(group);
+                Moved::Done(pods) => {
+                    self.iteration.moved += pods;
+                    ctx.state.moved += u64::from(pods);
                 }
+                Moved::Stuck(reason) => given_up.push((group, reason)),
+                Moved::Waiting(what) if ctx.now() >= group.started_at.plus(span) => {
+                    let reason = Reason::MoveStuck { pod: group.first_pod(), message: Message::truncated(what) };
+                    given_up.push((group, reason));
+                }
+                Moved::Waiting(_) => kept.push(group),
             }
         }
         self.groups = kept;
+        given_up.into_iter().find_map(|(group, reason)| {
+            let nodes = group.pods().iter().map(|leaving| leaving.node.clone()).collect();
+            let pods = group.pods().iter().map(|leaving| leaving.pod.clone()).collect();
+            self.spare(ctx, nodes, &pods, group.workload().as_ref(), reason)
+        })
+    }
+
+    /// Gives nodes up that a pod cannot leave: they stay, and what was done for the move is undone. The
+    /// reason to turn back instead, when too much of the plan would be given up.
+    fn spare(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        nodes: BTreeSet<Name>,
+        pods: &BTreeSet<Key>,
+        workload: Option<&WorkloadId>,
+        reason: Reason,
+    ) -> Option<Reason> {
+        let most = self.iteration.planned.plan.remove.len() / SPARED_DIVISOR;
+        let spared: BTreeSet<Name> = self.iteration.spared.union(&nodes).cloned().collect();
+        if spared.len() > most {
+            return Some(reason);
+        }
+        self.iteration.spared = spared;
+        for debt in ctx.state.debts.newest_first() {
+            let about = match &debt {
+                Debt::Mark { node, .. } => nodes.contains(node),
+                Debt::DeletionCost { pod, .. } => pods.contains(pod),
+                Debt::Surge { workload: about, .. } | Debt::Template { workload: about, .. } => workload == Some(about),
+                Debt::Instance { .. } => false,
+            };
+            if about {
+                self.reverting.push(debt);
+            }
+        }
+        for node in nodes {
+            let uid = ctx.state.world.cluster().nodes.get(&node).map(|node| node.uid.clone()).unwrap_or_default();
+            ctx.notice(Regarding::Node(node, uid), "NodeNotRemovable", &format!("{reason:?}"), true);
+        }
         None
     }
 
     /// Somebody may take our taint away; without it, moved pods could come back.
     fn keep_marked(&self, ctx: &mut Ctx<'_>) {
-        let nodes = self
-            .iteration
-            .planned
-            .plan
-            .remove
-            .iter()
-            .filter_map(|remove| ctx.state.world.node(&remove.node, &remove.uid));
+        let nodes = self.iteration.leaving().filter_map(|remove| ctx.state.world.node(&remove.node, &remove.uid));
         let bare: Vec<NodeFact> =
             nodes.filter(|node| !shows(node, NodeRole::Expiring, self.iteration.number)).cloned().collect();
         for node in &bare {
@@ -141,10 +190,7 @@ impl Rolling {
             self.iteration.planned.plan.moves.iter().enumerate().map(|(index, step)| (&step.pod, index)).collect();
         let mut waiting: Vec<PodFact> = self
             .iteration
-            .planned
-            .plan
-            .remove
-            .iter()
+            .leaving()
             .flat_map(|remove| state.world.holding(&remove.node))
             .filter(|pod| pod.deletion_at.is_none() && !busy.contains(&pod.uid))
             .cloned()
@@ -157,6 +203,10 @@ impl Rolling {
     fn start(&mut self, ctx: &mut Ctx<'_>, waiting: Vec<PodFact>) -> Option<Reason> {
         let most = usize::try_from(ctx.state.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
         let mut busy: BTreeSet<WorkloadId> = self.groups.iter().filter_map(Group::workload).collect();
+        busy.extend(self.reverting.iter().filter_map(|debt| match debt {
+            Debt::Surge { workload, .. } | Debt::Template { workload, .. } => Some(workload.clone()),
+            Debt::Instance { .. } | Debt::Mark { .. } | Debt::DeletionCost { .. } => None,
+        }));
         for pod in &waiting {
             if self.groups.len() >= most {
                 break;
@@ -165,18 +215,23 @@ impl Rolling {
             if workload.as_ref().is_some_and(|workload| busy.contains(&workload.id)) {
                 continue;
             }
+            let Some(node) = pod.node.clone().filter(|node| self.iteration.removes(node)) else { continue };
             let attempts = self.attempts.entry(pod.uid.clone()).or_default();
             *attempts += 1;
-            if *attempts > ATTEMPTS_MAX {
-                return Some(Reason::MoveStuck {
-                    pod: pod.key.clone(),
-                    message: Message::truncated("tried too often"),
-                });
-            }
-            let group = match self.group(ctx.state, pod, workload.as_ref(), &waiting) {
+            let group = if *attempts > ATTEMPTS_MAX {
+                Err("tried too often")
+            } else {
+                self.group(ctx.state, pod, workload.as_ref(), &waiting)
+            };
+            let group = match group {
                 Ok(group) => group,
                 Err(message) => {
-                    return Some(Reason::MoveStuck { pod: pod.key.clone(), message: Message::truncated(message) });
+                    let reason = Reason::MoveStuck { pod: pod.key.clone(), message: Message::truncated(message) };
+                    let refused = self.spare(ctx, [node].into(), &BTreeSet::new(), None, reason);
+                    if refused.is_some() {
+                        return refused;
+                    }
+                    continue;
                 }
             };
             busy.extend(group.workload());
@@ -193,10 +248,16 @@ impl Rolling {
         workload: Option<&WorkloadFact>,
         waiting: &[PodFact],
     ) -> Result<Group, &'static str> {
-        let leaving =
-            |pod: &PodFact| Leaving { pod: pod.key.clone(), uid: pod.uid.clone(), cost_before: pod.deletion_cost };
+        let leaving = |pod: &PodFact| Leaving {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            node: pod.node.clone().unwrap_or_default(),
+            cost_before: pod.deletion_cost,
+        };
         let same = |other: &&PodFact| {
-            state.world.cluster().workload_of(other).map(|other| &other.id) == workload.map(|workload| &workload.id)
+            other.node.as_ref().is_some_and(|node| self.iteration.removes(node))
+                && state.world.cluster().workload_of(other).map(|other| &other.id)
+                    == workload.map(|workload| &workload.id)
         };
         let group = match (self.method(state, pod, workload)?, workload) {
             (MoveMethod::Surge, Some(workload)) => {

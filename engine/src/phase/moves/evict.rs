@@ -3,9 +3,11 @@
 use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
 use journal_schema::reason::Reason;
+use journal_schema::text::Message;
+use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Leaving, Moved, left};
+use super::{Leaving, Moved, left, unplaced};
 use crate::phase::Ctx;
 use crate::table::Progress;
 use crate::world::settled;
@@ -15,11 +17,13 @@ use crate::world::settled;
 pub struct Eviction {
     pub(super) pod: Leaving,
     pub(super) workload: Option<WorkloadId>,
+    /// Since when its successor fits nowhere.
+    unplaced_since: Option<Timestamp>,
 }
 
 impl Eviction {
     pub(crate) fn new(pod: Leaving, workload: Option<&WorkloadFact>) -> Self {
-        Self { pod, workload: workload.map(|workload| workload.id.clone()) }
+        Self { pod, workload: workload.map(|workload| workload.id.clone()), unplaced_since: None }
     }
 
     pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Moved {
@@ -44,10 +48,12 @@ impl Eviction {
         }
         // The next pod of the workload waits until this one's successor serves.
         let gone = ctx.state.world.pod(&self.pod.pod, &self.pod.uid).is_none();
-        let recovered = match &self.workload {
-            Some(id) => ctx.state.world.cluster().workloads.get(id).is_none_or(settled),
-            None => true,
-        };
+        let workload = self.workload.as_ref().and_then(|id| ctx.state.world.cluster().workloads.get(id)).cloned();
+        let recovered = workload.as_ref().is_none_or(settled);
+        if workload.is_some_and(|workload| !recovered && unplaced(ctx, &workload, &mut self.unplaced_since)) {
+            let message = Message::truncated("its successor fits nowhere");
+            return Moved::Stuck(Reason::MoveStuck { pod: self.pod.pod.clone(), message });
+        }
         if gone && recovered { Moved::Done(1) } else { Moved::Waiting("the workload is not complete again") }
     }
 }

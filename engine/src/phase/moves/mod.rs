@@ -19,6 +19,8 @@ pub struct Leaving {
     pub pod: Key,
     /// Its UID.
     pub uid: Name,
+    /// The node that it leaves.
+    pub node: Name,
     /// The deletion cost that its owner gave it.
     pub cost_before: i32,
 }
@@ -60,7 +62,7 @@ impl Group {
         Self { way: Way::Rollout(rollout), started_at: now }
     }
 
-    fn pods(&self) -> &[Leaving] {
+    pub(crate) fn pods(&self) -> &[Leaving] {
         match &self.way {
             Way::Surge(surge) => &surge.pods,
             Way::Evict(eviction) => std::slice::from_ref(&eviction.pod),
@@ -91,6 +93,17 @@ impl Group {
             Way::Rollout(rollout) => rollout.advance(ctx, iteration),
         }
     }
+}
+
+/// Since when pods of a workload that would replace leaving ones fit nowhere.
+pub(crate) fn unplaced(
+    ctx: &Ctx<'_>,
+    workload: &journal_schema::facts::WorkloadFact,
+    since: &mut Option<Timestamp>,
+) -> bool {
+    let unplaced = ctx.state.world.pods_of(workload).any(|pod| ctx.state.world.unschedulable_pods().contains(&pod.key));
+    *since = if unplaced { since.or(Some(ctx.now())) } else { None };
+    since.is_some_and(|since| ctx.now() >= since.plus(ctx.state.policy.deadlines.effect))
 }
 
 /// Whether a pod is gone, or on its way out by itself.

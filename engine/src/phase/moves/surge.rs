@@ -9,11 +9,13 @@
 
 use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
-use journal_schema::text::Name;
+use journal_schema::reason::Reason;
+use journal_schema::text::{Message, Name};
+use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-use super::{Leaving, Moved, count_left, left};
+use super::{Leaving, Moved, count_left, left, unplaced};
 use crate::debts::Debt;
 use crate::phase::Ctx;
 use crate::table::Progress;
@@ -38,6 +40,8 @@ pub struct Surge {
     base: i32,
     pub(super) pods: Vec<Leaving>,
     stage: Stage,
+    /// Since when a new pod fits nowhere.
+    unplaced_since: Option<Timestamp>,
 }
 
 impl Surge {
@@ -48,6 +52,7 @@ impl Surge {
             base: workload.replicas,
             pods,
             stage: Stage::Marking,
+            unplaced_since: None,
         }
     }
 
@@ -77,6 +82,12 @@ impl Surge {
                 return self.grow(ctx, &workload);
             }
             if self.ready_elsewhere(ctx, &workload) < self.base {
+                if unplaced(ctx, &workload, &mut self.unplaced_since) {
+                    return Moved::Stuck(Reason::MoveStuck {
+                        pod: self.pods[0].pod.clone(),
+                        message: Message::truncated("its successor fits nowhere"),
+                    });
+                }
                 return Moved::Waiting("a new pod is not Ready");
             }
             self.stage = Stage::Shrinking;
@@ -128,10 +139,7 @@ impl Surge {
                 if failure.code == FailureCode::Precondition || failure.code == FailureCode::NotFound {
                     return self.scaled_by_others(ctx);
                 }
-                let reason = journal_schema::reason::Reason::MoveStuck {
-                    pod: self.pods[0].pod.clone(),
-                    message: failure.message,
-                };
+                let reason = Reason::MoveStuck { pod: self.pods[0].pod.clone(), message: failure.message };
                 Moved::Stuck(reason)
             }
         }
