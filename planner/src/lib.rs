@@ -1,1 +1,151 @@
-//! planner
+//! The planner: from what is known of a cluster to the cheapest set of machines that runs it.
+//!
+//! [`plan`] is a pure function: the same input and limits give the same bytes on any machine. It is
+//! bounded by counts of work, never by time. What it returns says of every node and every pod what
+//! happens to it and why, and carries a lower bound that is proven in integers.
+//!
+//! How it works, in the order of the modules:
+//! 1. `rules` answers, on plain facts, whether a rule of Kubernetes is met.
+//! 2. `eligibility` says which nodes may leave and which pods may move, and how.
+//! 3. [`offers`] says which machines may be booted and what they offer once system pods run there.
+//! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
+//! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
+//! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
+//!    kube-scheduler would carry it out; `verify` checks the outcome against the facts again.
+//! 7. `report` writes the verdicts.
+//!
+//! [`mod@forecast`], [`mod@scheduler`] and [`mod@lint`] stand beside it.
+
+#![warn(missing_docs, clippy::wildcard_enum_match_arm)]
+
+mod assemble;
+mod bound;
+mod eligibility;
+pub mod forecast;
+pub mod lint;
+mod model;
+pub mod offers;
+mod relations;
+mod relaxations;
+mod rules;
+pub mod scheduler;
+mod search;
+mod sequence;
+mod settle;
+mod state;
+mod why;
+mod worth;
+
+pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
+
+use journal_schema::plan::{Planned, PlanningInput};
+use journal_schema::policy::Limits;
+use journal_schema::text::Name;
+
+use crate::bound::{Bound, Problem};
+use crate::model::Model;
+use crate::search::Goal;
+use crate::sequence::{Change, Rehearsal};
+use crate::state::State;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// A list of the plan or its report would exceed what the journal can hold.
+    #[error("the cluster is too large for a plan: {what}")]
+    TooLarge {
+        /// Which list.
+        what: Name,
+    },
+    /// The plan did not pass the planner's own checks; nothing of it may be carried out.
+    #[error("the plan failed an internal check: {what}")]
+    Inconsistent {
+        /// What the check found.
+        what: Name,
+    },
+}
+
+/// Computes a plan and its report.
+///
+/// Pure and deterministic. Work is bounded by `limits`; `limits.threads` does not change the result.
+///
+/// # Errors
+/// See [`PlanError`].
+pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
+    let t = std::time::Instant::now();
+    let model = Model::new(input);
+    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("model {:?}", t.elapsed()); }
+    let placeable = |item: usize| model.items[item].standing.blocked.is_none();
+    let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
+    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("guide {:?} {} {} classes {} kinds {}", t.elapsed(), guide.cost, guide.method, Problem::new(&model, &placeable).classes.len(), Problem::new(&model, &placeable).kinds.len()); }
+    let goal = Goal {
+        bound: &guide,
+        move_penalty: input.policy.optimize.move_penalty.0.max(0),
+        steps: limits.search_steps,
+        seed: input.iteration,
+    };
+    let t0 = std::time::Instant::now();
+    let found = search::solve(&model, &goal);
+    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("search {:?} best {}", t0.elapsed(), goal.price(&found[0])); }
+    let mut candidates: Vec<Candidate<'_, '_>> = found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
+    // Among equals the one that changes least, which the search gives last.
+    candidates.reverse();
+    candidates.sort_by_key(|candidate| candidate.price);
+    let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
+    for candidate in candidates {
+        // The bound that is shown is about the pods that get a place.
+        let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
+        let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
+        let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
+        let bound = fewer.as_ref().unwrap_or(&guide);
+        let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
+        match check(input, &planned) {
+            Ok(()) => return Ok(planned),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// A change that the scheduler carries out, and its price.
+struct Candidate<'m, 'a> {
+    change: Change,
+    rehearsal: Rehearsal<'m, 'a>,
+    price: i64,
+}
+
+impl<'m, 'a> Candidate<'m, 'a> {
+    fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, state: &State<'m, 'a>) -> Self {
+        let wanted = |item: usize| state.at[item] != state::NOWHERE;
+        let t0 = std::time::Instant::now();
+        let (change, rehearsal) = settle::settle(model, guide, Change::of(state), &wanted);
+        let t1 = std::time::Instant::now();
+        let (change, rehearsal) = settle::polish(model, guide, change, rehearsal);
+        if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("settle {:?} polish {:?}", t1 - t0, t1.elapsed()); }
+        let removed: i64 = change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
+        let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
+        let moves: i64 = change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
+        let homeless = i64::try_from(rehearsal.stuck.len()).unwrap_or(0);
+        let price = added - removed + moves * goal.move_penalty + homeless * search::HOMELESS;
+        Self { change, rehearsal, price }
+    }
+}
+
+/// Moves × nodes up to which a plan is linted before it is returned; a larger one is for the caller
+/// to lint, because the linter's model of the scheduler is made to be plain, not fast.
+const LINTED_WORK: usize = 250_000;
+
+/// What must hold of every plan.
+fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
+    if planned.plan.cost_after < planned.plan.lower_bound {
+        let what = format!("the cost {} is below the bound {}", planned.plan.cost_after, planned.plan.lower_bound);
+        return Err(PlanError::Inconsistent { what: Name::truncated(what) });
+    }
+    let work = planned.plan.moves.len() * (input.cluster.nodes.len() + planned.plan.add.len());
+    if work <= LINTED_WORK
+        && let Some(finding) = lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
+    {
+        return Err(PlanError::Inconsistent { what: Name::truncated(finding.to_string()) });
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! From a rehearsed change to the plan and its report.
+
+use std::collections::BTreeMap;
+
+use journal_schema::plan::{
+    Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction, PodVerdict, Report, RequestChange,
+    Slot, Target,
+};
+use journal_schema::policy::RightSizing;
+use journal_schema::reason::Reason;
+use journal_schema::text::{Many, Name};
+use journal_schema::units::{MicroUsd, MicroUsdPerHour, MilliCpu, Bytes};
+
+use crate::PlanError;
+use crate::bound::Bound;
+use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
+use crate::model::Model;
+use crate::relaxations::relaxations;
+use crate::sequence::{Change, Rehearsal};
+use crate::state::NOWHERE;
+use crate::why::why_unplaced;
+
+/// Minutes from asking for a machine to its being a ready node (cluster-autoscaler's FAQ: three to four).
+const BOOT_MINUTES: i64 = 4;
+/// Minutes in which one batch of parallel moves is done.
+const BATCH_MINUTES: i64 = 2;
+
+fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
+    Many::new(items).map_err(|_| PlanError::TooLarge { what: Name::truncated(what) })
+}
+
+/// Writes the plan and its report.
+pub(crate) fn assemble(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &Rehearsal<'_, '_>) -> Result<Planned, PlanError> {
+    let input = model.input;
+    let add: Vec<NodeToAdd> = change.machines.iter().enumerate().map(|(slot, machine)| node_to_add(model, slot, *machine)).collect();
+    let remove: Vec<NodeToRemove> = change.leaving.iter().map(|host| node_to_remove(model, *host)).collect();
+    let nodes = model.hosts.len();
+    let target = |host: usize| {
+        if host < nodes { Target::Node(model.hosts[host].fact.name.clone()) } else { Target::New(Slot(u32::try_from(host - nodes).unwrap_or(u32::MAX))) }
+    };
+    let mut targets: BTreeMap<usize, Target> = BTreeMap::new();
+    let mut moves = Vec::new();
+    for step in &rehearsal.steps {
+        let item = &model.items[step.item];
+        targets.insert(step.item, target(step.host));
+        if let Some(home) = item.home {
+            moves.push(Move {
+                pod: item.fact.key.clone(),
+                uid: item.fact.uid.clone(),
+                workload: item.standing.workload.clone(),
+                from: model.hosts[home].fact.name.clone(),
+                to: target(step.host),
+                method: item.standing.method,
+            });
+        }
+    }
+    let cost_now: i64 = model.hosts.iter().filter_map(|host| host.price).sum();
+    let removed: i64 = remove.iter().map(|node| node.price.0).sum();
+    let added: i64 = add.iter().map(|node| node.price.0).sum();
+    let minutes = BOOT_MINUTES + i64::try_from(moves.len()).unwrap_or(0).div_ceil_of(i64::from(input.policy.disruption.max_parallel_moves.max(1))) * BATCH_MINUTES;
+    let report = Report {
+        nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
+        pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
+        relaxations: many(relaxations(model, bound), "relaxations")?,
+        bound_method: bound.method.clone(),
+    };
+    let plan = Plan {
+        iteration: input.iteration,
+        basis: input.basis,
+        at: input.now,
+        add: many(add, "nodes to add")?,
+        remove: many(remove, "nodes to remove")?,
+        moves: many(moves, "moves")?,
+        requests: many(request_changes(input), "request changes")?,
+        cost_now: MicroUsdPerHour(cost_now),
+        cost_after: MicroUsdPerHour(cost_now - removed + added),
+        lower_bound: MicroUsdPerHour(bound.cost),
+        transition: MicroUsd(added * minutes / 60),
+    };
+    Ok(Planned { plan, report })
+}
+
+/// Division that rounds up.
+trait DivCeil {
+    fn div_ceil_of(self, by: Self) -> Self;
+}
+
+impl DivCeil for i64 {
+    fn div_ceil_of(self, by: Self) -> Self {
+        (self + by - 1) / by
+    }
+}
+
+fn node_to_add(model: &Model<'_>, slot: usize, machine: usize) -> NodeToAdd {
+    let offer = &model.machines[machine].offer;
+    let pool = &model.input.pools[offer.pool];
+    NodeToAdd {
+        slot: Slot(u32::try_from(slot).unwrap_or(u32::MAX)),
+        pool: pool.id.clone(),
+        machine_type: pool.machine_type.clone(),
+        zone: pool.zone.clone(),
+        capacity_type: pool.capacity_type,
+        price: MicroUsdPerHour(offer.price),
+    }
+}
+
+fn node_to_remove(model: &Model<'_>, host: usize) -> NodeToRemove {
+    let host = &model.hosts[host];
+    let pool = match &model.input.managed {
+        Managed::All => None,
+        Managed::Listed(pools) => pools.get(&host.fact.name).cloned(),
+    };
+    NodeToRemove {
+        node: host.fact.name.clone(),
+        uid: host.fact.uid.clone(),
+        provider_id: host.fact.provider_id.clone(),
+        pool,
+        machine_type: Name::truncated(machine_type_of(host.fact)),
+        zone: Name::truncated(zone_of(host.fact)),
+        capacity_type: pool_of(model.input, host.fact).map_or_else(|| capacity_type_of(host.fact), |pool| pool.capacity_type),
+        price: MicroUsdPerHour(host.price.unwrap_or(0)),
+    }
+}
+
+/// One verdict for every node, by name.
+fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &Rehearsal<'_, '_>) -> Vec<NodeVerdict> {
+    let mut receives = vec![false; model.hosts.len()];
+    for step in rehearsal.steps.iter().filter(|step| step.host < model.hosts.len()) {
+        receives[step.host] = true;
+    }
+    let penalty = model.input.policy.optimize.move_penalty.0;
+    model
+        .hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| {
+            let leaves = change.leaving.binary_search(&index).is_ok();
+            let pods = i64::try_from(host.home.len()).unwrap_or(i64::MAX);
+            let (action, reason) = match &host.keep {
+                _ if leaves => (NodeAction::Remove, Reason::Superfluous),
+                Some(reason) => (NodeAction::Keep, reason.clone()),
+                None if receives[index] => (NodeAction::Keep, Reason::Needed),
+                None => (NodeAction::Keep, keep_reason(model, bound, index, pods, penalty)),
+            };
+            NodeVerdict { node: host.fact.name.clone(), action, reason }
+        })
+        .collect()
+}
+
+/// Why a node that could leave stays: what its removal would save at best, against what its pods cost elsewhere.
+fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, pods: i64, penalty: i64) -> Reason {
+    let host = &model.hosts[index];
+    let worth: i64 = host.home.iter().map(|item| bound.worth[model.items[*item].class]).sum();
+    let saving = host.price.unwrap_or(0) - worth / 1000;
+    if saving > 0 && saving <= pods * penalty {
+        return Reason::SavingsNotWorthDisruption { saving: MicroUsdPerHour(saving), pods: u32::try_from(pods).unwrap_or(u32::MAX) };
+    }
+    Reason::NoCheaperPlacement
+}
+
+/// One verdict for every pod, by key.
+fn pod_verdicts(model: &Model<'_>, targets: &BTreeMap<usize, Target>, rehearsal: &Rehearsal<'_, '_>) -> Vec<PodVerdict> {
+    let items: BTreeMap<_, usize> = model.items.iter().enumerate().map(|(index, item)| (&item.fact.key, index)).collect();
+    model
+        .input
+        .cluster
+        .pods
+        .values()
+        .map(|pod| {
+            let (action, reason) = match items.get(&pod.key) {
+                // Finished, or bound to a node that is gone.
+                None => (PodAction::Stay, Reason::NotRunning),
+                Some(index) => {
+                    let item = &model.items[*index];
+                    match (targets.get(index), item.home, &item.standing.blocked) {
+                        (Some(target), Some(_), _) => (PodAction::Move(target.clone()), Reason::NodeLeaves),
+                        (Some(target @ Target::Node(_)), None, _) => (PodAction::Place(target.clone()), Reason::NodeStays),
+                        (Some(target @ Target::New(_)), None, _) => (PodAction::Place(target.clone()), Reason::Added),
+                        (None, Some(_), Some(reason)) => (PodAction::Stay, reason.clone()),
+                        (None, Some(_), None) => (PodAction::Stay, Reason::NodeStays),
+                        (None, None, Some(reason)) => (PodAction::Unplaced, reason.clone()),
+                        (None, None, None) => (PodAction::Unplaced, why_unplaced(&rehearsal.state, *index)),
+                    }
+                }
+            };
+            PodVerdict { pod: pod.key.clone(), action, reason }
+        })
+        .collect()
+}
+
+/// Requests that the forecast would change, by workload and container.
+fn request_changes(input: &PlanningInput) -> Vec<RequestChange> {
+    if input.policy.predict.right_sizing == RightSizing::Off {
+        return Vec::new();
+    }
+    let mut changes = Vec::new();
+    for forecast in &input.forecasts.containers {
+        let Some(workload) = input.cluster.workloads.get(&forecast.workload) else { continue };
+        let Some(container) = workload.template.containers.iter().find(|c| c.name == forecast.container) else { continue };
+        let (cpu, memory) = (container.cpu_request.unwrap_or(MilliCpu(0)), container.memory_request.unwrap_or(Bytes(0)));
+        if (cpu, memory) != (forecast.cpu_request, forecast.memory_request) {
+            changes.push(RequestChange {
+                workload: forecast.workload.clone(),
+                container: forecast.container.clone(),
+                cpu: (cpu, forecast.cpu_request),
+                memory: (memory, forecast.memory_request),
+            });
+        }
+    }
+    changes.sort();
+    changes
+}
+
+/// Whether an item has a place at the end of a rehearsal.
+pub(crate) fn has_place(rehearsal: &Rehearsal<'_, '_>, item: usize) -> bool {
+    rehearsal.state.at[item] != NOWHERE
+}

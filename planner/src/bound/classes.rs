@@ -1,0 +1,364 @@
+//! The bound by class: what one pod of each class is worth, found by generating rows.
+//!
+//! Prices per resource cannot see that a pod may use few machine types only, or that pods of an app
+//! keep each other off a host. Here each class has a worth of its own. The worths are proposed by the
+//! dual of the covering problem: maximise what all pods are worth, such that no filling of any kind
+//! of host is worth more than the host costs; fillings are generated as they are violated, by the
+//! relaxed knapsack of one host. What is proposed is then proven: for each kind, prices of its
+//! resources bound the worth of any filling from above, in integers.
+
+use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Solution, Variable};
+
+use super::problem::{Kind, Problem};
+use super::volume::NANO;
+use crate::model::DIMS;
+use crate::worth::UnitPrices;
+
+/// Most classes × kinds that are tried; beyond, the bound by volume must do.
+const MOST_PAIRS: usize = 40_000;
+/// Most classes: each is a variable of the program.
+const MOST_CLASSES: usize = 450;
+/// Classes × kinds of all rounds of generating rows together.
+const MOST_WORK: usize = 700_000;
+/// Most rounds.
+const MOST_ROUNDS: usize = 150;
+/// How near to the best proven worths rows are sought.
+const NEAR: f64 = 0.7;
+/// Most rows.
+const MOST_ROWS: usize = 1_500;
+/// A filling is a new row when it is worth this much more than its host.
+const VIOLATION: f64 = 1.0005;
+/// Most that integers of a proof may reach without risk of overflow when multiplied.
+const LARGEST: f64 = 1e15;
+
+/// A proven worth of each class, in nano-USD per hour.
+pub(super) struct Proof {
+    /// Micro-USD per hour beyond what is fixed.
+    pub(super) cost: i64,
+    /// By demand.
+    pub(super) worth: Vec<i64>,
+}
+
+/// Proposes worths from `units` on, and proves the best ones found. `None` when there are too many
+/// classes, or the solver gave up.
+pub(super) fn prove(problem: &Problem, units: &UnitPrices) -> Option<Proof> {
+    let (classes, kinds) = (problem.classes.len(), problem.kinds.len());
+    if classes == 0 || classes > MOST_CLASSES || classes * kinds > MOST_PAIRS {
+        return None;
+    }
+    let mut master = Master::new(problem, units)?;
+    let scale = master.scale * NANO as f64;
+    // The program's own worths jump about; rows are sought near the best proven ones instead.
+    let mut centre: Vec<f64> = problem.classes.iter().map(|class| worth_by_units(units, &class.request) / scale).collect();
+    let mut best: Option<Proof> = None;
+    let mut near = NEAR;
+    for _ in 0..(MOST_WORK / (classes * kinds)).min(MOST_ROUNDS) {
+        let proposed = master.worths();
+        let worths: Vec<f64> = centre.iter().zip(&proposed).map(|(c, p)| near * c + (1.0 - near) * p).collect();
+        let fillings: Vec<Filling> = problem.kinds.iter().map(|kind| fill(problem, kind, &worths, units)).collect();
+        let proof = certify(problem, &worths, &fillings);
+        if best.as_ref().is_none_or(|best| proof.cost > best.cost) {
+            centre = proof.worth.iter().map(|worth| *worth as f64 / scale).collect();
+            best = Some(proof);
+        }
+        let mut rows = 0;
+        for (index, filling) in fillings.iter().enumerate() {
+            let worth: f64 = filling.counts.iter().zip(&proposed).map(|(count, worth)| count * worth).sum();
+            if worth > master.allowed(index) * VIOLATION + 1e-9 && master.rows < MOST_ROWS {
+                if master.add(index, &filling.counts).is_none() {
+                    return best;
+                }
+                rows += 1;
+            }
+        }
+        // Nothing found near the centre: look at the program's own worths next, and end when they are sound.
+        match (rows, near > 0.0) {
+            (0, true) => near = 0.0,
+            (0, false) => break,
+            _ => near = NEAR,
+        }
+    }
+    best
+}
+
+/// The dual program. Worths are in units of the dearest kind's price.
+struct Master<'p> {
+    problem: &'p Problem,
+    solution: Option<Solution>,
+    worths: Vec<Variable>,
+    /// By kind: what a host of it may be worth above its price, where their number is limited.
+    excess: Vec<Option<Variable>>,
+    scale: f64,
+    rows: usize,
+}
+
+impl<'p> Master<'p> {
+    fn new(problem: &'p Problem, units: &UnitPrices) -> Option<Self> {
+        let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
+        let mut program = Program::new(OptimizationDirection::Maximize);
+        let pods: f64 = problem.classes.iter().map(|class| class.count as f64).sum();
+        let mut worths = Vec::new();
+        for (index, class) in problem.classes.iter().enumerate() {
+            // Alone on the cheapest kind that takes it, a pod is worth no more than that host.
+            let takes = problem.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[index] > 0);
+            let alone = takes.map(|kind| kind.price as f64 / kind.most[index].max(1) as f64 * kind.most[index] as f64).fold(f64::INFINITY, f64::min);
+            let most = if alone.is_finite() { alone / scale } else { 4.0 };
+            worths.push(program.add_var(class.count as f64 / pods, (0.0, most)));
+        }
+        let excess: Vec<Option<Variable>> = problem
+            .kinds
+            .iter()
+            .map(|kind| kind.limit.map(|limit| program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY))))
+            .collect();
+        // A first row for each kind: filled by the prices per resource.
+        let first: Vec<f64> = problem.classes.iter().map(|class| worth_by_units(units, &class.request) / (scale * NANO as f64)).collect();
+        let mut rows = 0;
+        for (index, kind) in problem.kinds.iter().enumerate() {
+            let filling = fill(problem, kind, &first, units);
+            let row = row(&worths, excess[index], &filling.counts);
+            if row.len() > 1 || excess[index].is_none() && !row.is_empty() {
+                program.add_constraint(row.as_slice(), ComparisonOp::Le, kind.price as f64 / scale);
+                rows += 1;
+            }
+        }
+        let solution = program.solve().ok()?.into_solution().ok()?;
+        Some(Self { problem, solution: Some(solution), worths, excess, scale, rows })
+    }
+
+    fn worths(&self) -> Vec<f64> {
+        let value = |var: &Variable| self.solution.as_ref().map_or(0.0, |s| s.var_value(*var)).max(0.0);
+        self.worths.iter().map(value).collect()
+    }
+
+    /// What a filling of a kind may be worth now, in units of the scale.
+    fn allowed(&self, kind: usize) -> f64 {
+        let excess = self.excess[kind].and_then(|var| self.solution.as_ref().map(|s| s.var_value(var))).unwrap_or(0.0);
+        self.problem.kinds[kind].price as f64 / self.scale + excess
+    }
+
+    /// Adds a filling as a row; `None` when the solver fails, which ends the search with what is proven.
+    fn add(&mut self, kind: usize, counts: &[f64]) -> Option<()> {
+        let row = row(&self.worths, self.excess[kind], counts);
+        let price = self.problem.kinds[kind].price as f64 / self.scale;
+        let next = self.solution.take()?.add_constraint(row.as_slice(), ComparisonOp::Le, price).ok()?;
+        self.solution = Some(next.into_solution().ok()?);
+        self.rows += 1;
+        Some(())
+    }
+}
+
+fn row(worths: &[Variable], excess: Option<Variable>, counts: &[f64]) -> Vec<(Variable, f64)> {
+    let filled = worths.iter().zip(counts).filter(|(_, count)| **count > 1e-6).map(|(var, count)| (*var, *count));
+    filled.chain(excess.map(|var| (var, -1.0))).collect()
+}
+
+/// The best relaxed filling of one host.
+struct Filling {
+    counts: Vec<f64>,
+    worth: f64,
+    /// Prices of its resources that prove about as much.
+    prices: [f64; DIMS],
+}
+
+fn worth_by_units(units: &UnitPrices, request: &[i64; DIMS]) -> f64 {
+    units.0.iter().zip(request).map(|(unit, amount)| *unit as f64 * *amount as f64).sum()
+}
+
+/// Fills a host with parts of pods, each class up to its most, worth as much as possible.
+///
+/// Solved in the dual, over prices of at most the host's resources, by coordinate descent from
+/// several starts; the filling is read off the prices. It need not be the best one: a worse filling
+/// is still a valid row, and prices of any quality prove a bound.
+fn fill(problem: &Problem, kind: &Kind, worths: &[f64], units: &UnitPrices) -> Filling {
+    let capacity: Vec<f64> = kind.capacity.iter().map(|c| *c as f64).collect();
+    let dims: Vec<usize> = (0..problem.dims).filter(|d| capacity[*d] < 1e12).collect();
+    let items: Vec<usize> = (0..problem.classes.len()).filter(|c| kind.most[*c] > 0 && worths[*c] > 0.0).collect();
+    let mut program = Program::new(OptimizationDirection::Maximize);
+    let vars: Vec<Variable> = items.iter().map(|c| program.add_var(worths[*c], (0.0, kind.most[*c] as f64))).collect();
+    let mut binding = Vec::new();
+    for dim in &dims {
+        let row: Vec<(Variable, f64)> = items
+            .iter()
+            .zip(&vars)
+            .filter(|(c, _)| problem.classes[**c].request[*dim] > 0)
+            .map(|(c, var)| (*var, problem.classes[*c].request[*dim] as f64 / capacity[*dim].max(1.0)))
+            .collect();
+        if !row.is_empty() {
+            program.add_constraint(row.as_slice(), ComparisonOp::Le, if capacity[*dim] > 0.0 { 1.0 } else { 0.0 });
+            binding.push(*dim);
+        }
+    }
+    let solution = program.solve().ok().and_then(|outcome| outcome.into_solution().ok());
+    let mut counts = vec![0.0; problem.classes.len()];
+    let mut prices = [0.0; DIMS];
+    let Some(solution) = solution else {
+        for (price, unit) in prices.iter_mut().zip(&units.0) {
+            *price = *unit as f64;
+        }
+        return Filling { counts, worth: 0.0, prices };
+    };
+    let mut worth = 0.0;
+    for (class, var) in items.iter().zip(&vars) {
+        counts[*class] = solution.var_value(*var).max(0.0);
+        worth += counts[*class] * worths[*class];
+    }
+    let used = |dim: usize| -> f64 { items.iter().map(|c| counts[*c] * problem.classes[*c].request[dim] as f64).sum() };
+    let tight: Vec<usize> = binding.into_iter().filter(|d| used(*d) >= capacity[*d] * (1.0 - 1e-7) && capacity[*d] > 0.0).collect();
+    descend(problem, kind, worths, &items, &counts, &tight, &mut prices);
+    Filling { counts, worth, prices }
+}
+
+/// What the prices prove of one host: no filling is worth more.
+fn ceiling(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], prices: &[f64; DIMS]) -> f64 {
+    let base: f64 = prices.iter().zip(&kind.capacity).filter(|(p, _)| **p > 0.0).map(|(p, c)| p * *c as f64).sum();
+    let above: f64 = items
+        .iter()
+        .map(|c| {
+            let cost: f64 = prices.iter().zip(&problem.classes[*c].request).map(|(p, a)| p * *a as f64).sum();
+            (worths[*c] - cost).max(0.0) * kind.most[*c] as f64
+        })
+        .sum();
+    base + above
+}
+
+/// Prices of the tight resources from complementary slackness: classes that are filled in part are
+/// worth exactly their resources. Solved as a small linear system; what does not solve is searched.
+fn descend(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], counts: &[f64], tight: &[usize], prices: &mut [f64; DIMS]) {
+    let partial: Vec<usize> = items.iter().copied().filter(|c| counts[*c] > 1e-7 && counts[*c] < kind.most[*c] as f64 - 1e-7).collect();
+    if let Some(solved) = solve_square(problem, worths, &partial, tight) {
+        *prices = solved;
+    }
+    // Improve each price in turn along the line, where the ceiling is convex and piecewise linear.
+    let mut best = ceiling(problem, kind, worths, items, prices);
+    for _ in 0..2 {
+        for dim in tight {
+            let most = items
+                .iter()
+                .filter(|c| problem.classes[**c].request[*dim] > 0)
+                .map(|c| worths[*c] / problem.classes[*c].request[*dim] as f64)
+                .fold(0.0, f64::max);
+            let (mut low, mut high) = (0.0, most);
+            for _ in 0..24 {
+                let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+                let at = |value: f64| {
+                    let mut trial = *prices;
+                    trial[*dim] = value;
+                    ceiling(problem, kind, worths, items, &trial)
+                };
+                if at(a) <= at(b) { high = b } else { low = a }
+            }
+            let mut trial = *prices;
+            trial[*dim] = (low + high) / 2.0;
+            let value = ceiling(problem, kind, worths, items, &trial);
+            if value < best {
+                best = value;
+                *prices = trial;
+            }
+        }
+    }
+}
+
+/// Solves Σ price·request = worth for as many partly filled classes as there are tight resources.
+fn solve_square(problem: &Problem, worths: &[f64], partial: &[usize], tight: &[usize]) -> Option<[f64; DIMS]> {
+    let n = tight.len();
+    if n == 0 || partial.len() < n {
+        return None;
+    }
+    let scale: Vec<f64> = tight.iter().map(|d| partial.iter().map(|c| problem.classes[*c].request[*d] as f64).fold(1.0, f64::max)).collect();
+    let mut rows: Vec<Vec<f64>> = partial
+        .iter()
+        .take(n)
+        .map(|c| {
+            let mut row: Vec<f64> = tight.iter().zip(&scale).map(|(d, s)| problem.classes[*c].request[*d] as f64 / s).collect();
+            row.push(worths[*c]);
+            row
+        })
+        .collect();
+    for column in 0..n {
+        let pivot = (column..n).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+        if rows[pivot][column].abs() < 1e-9 {
+            return None;
+        }
+        rows.swap(column, pivot);
+        let (head, tail) = rows.split_at_mut(column + 1);
+        let lead = &head[column];
+        for row in tail {
+            let factor = row[column] / lead[column];
+            for (value, above) in row.iter_mut().zip(lead).skip(column) {
+                *value -= factor * above;
+            }
+        }
+    }
+    let mut values = vec![0.0; n];
+    for index in (0..n).rev() {
+        let known: f64 = (index + 1..n).map(|other| rows[index][other] * values[other]).sum();
+        values[index] = (rows[index][n] - known) / rows[index][index];
+    }
+    let mut prices = [0.0; DIMS];
+    for ((dim, value), s) in tight.iter().zip(&values).zip(&scale) {
+        prices[*dim] = (value / s).max(0.0);
+    }
+    prices.iter().all(|p| p.is_finite()).then_some(prices)
+}
+
+/// Rounds the proposal to integers and proves what holds of it.
+///
+/// For each kind: no filling is worth more than Σ price·capacity + Σ most·max(0, worth − Σ
+/// price·request), whatever the prices are. Where that exceeds the price of a kind of unlimited
+/// number, all worths are scaled down until it does not; for kinds of limited number the excess is
+/// taken off the sum.
+fn certify(problem: &Problem, worths: &[f64], fillings: &[Filling]) -> Proof {
+    let dearest = problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64;
+    let unit = dearest * NANO as f64;
+    let whole = |value: f64| -> i128 { if value.is_finite() { (value * unit).clamp(0.0, LARGEST) as i128 } else { 0 } };
+    let mut worth: Vec<i128> = worths.iter().map(|w| whole(*w)).collect();
+    let ceilings = |worth: &[i128]| -> Vec<i128> { problem.kinds.iter().zip(fillings).map(|(kind, f)| certified(problem, kind, worth, &f.prices, unit)).collect() };
+    let first = ceilings(&worth);
+    let mut worst: Option<(i128, i128)> = None;
+    for (kind, ceiling) in problem.kinds.iter().zip(&first).filter(|(kind, _)| kind.limit.is_none()) {
+        let price = i128::from(kind.price) * NANO;
+        if *ceiling > price && worst.is_none_or(|(p, c)| price * c < p * ceiling) {
+            worst = Some((price, *ceiling));
+        }
+    }
+    // Scaling worths and prices by one factor scales every ceiling by it: what was proven of the
+    // unscaled ones proves the scaled ones, and rounding down only lowers a worth.
+    let (numerator, denominator) = worst.unwrap_or((1, 1));
+    for value in &mut worth {
+        *value = *value * numerator / denominator;
+    }
+    let mut proven: i128 = problem.classes.iter().zip(&worth).map(|(class, w)| w * i128::from(class.count)).sum();
+    for (kind, ceiling) in problem.kinds.iter().zip(&first) {
+        let Some(limit) = kind.limit else { continue };
+        let scaled = (ceiling * numerator).div_euclid(denominator) + 1;
+        let above = scaled - i128::from(kind.price) * NANO;
+        if above > 0 {
+            proven -= above * i128::from(limit);
+        }
+    }
+    let micro = (proven + NANO - 1).div_euclid(NANO);
+    Proof {
+        cost: i64::try_from(micro.max(0)).unwrap_or(0),
+        worth: worth.into_iter().map(|w| i64::try_from(w).unwrap_or(0)).collect(),
+    }
+}
+
+/// The most that a filling of one host is worth, proven in integers with prices rounded down.
+///
+/// Prices carry a factor of a million beyond nano-USD, so that a price per MiB keeps its digits.
+fn certified(problem: &Problem, kind: &Kind, worth: &[i128], prices: &[f64; DIMS], unit: f64) -> i128 {
+    const FINE: i128 = 1_000_000;
+    let fine: Vec<i128> = prices
+        .iter()
+        .map(|price| if price.is_finite() { (price * unit * FINE as f64).clamp(0.0, LARGEST) as i128 } else { 0 })
+        .collect();
+    let total = |amounts: &[i64; DIMS]| -> i128 { fine.iter().zip(amounts).map(|(price, amount)| price * i128::from(*amount)).sum() };
+    let mut sum: i128 = total(&kind.capacity);
+    for (index, class) in problem.classes.iter().enumerate().filter(|(index, _)| kind.most[*index] > 0) {
+        let above = worth[index] * FINE - total(&class.request);
+        if above > 0 {
+            sum += above * i128::from(kind.most[index]);
+        }
+    }
+    (sum + FINE - 1).div_euclid(FINE)
+}

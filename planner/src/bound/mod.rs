@@ -1,0 +1,48 @@
+//! The lower bound: no placement of these pods under these rules costs less.
+//!
+//! The proof is linear programming duality, checked in integers. Give each class of pods a worth and
+//! each machine a way to show that nothing it can hold is worth more than its price: then all pods
+//! together are worth no more than any set of machines that holds them costs. Floating point only
+//! proposes the worths; what is proven is recomputed in integers from the rounded ones, with demand
+//! rounded down and capacity rounded up.
+
+mod classes;
+mod problem;
+mod volume;
+
+pub(crate) use problem::Problem;
+use crate::worth::UnitPrices;
+use journal_schema::text::Name;
+
+/// A proven bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// Micro-USD per hour.
+    pub(crate) cost: i64,
+    /// How it was proven, for people.
+    pub(crate) method: Name,
+    /// The prices that prove it, to guide a search.
+    pub(crate) units: UnitPrices,
+    /// By class of the model, in nano-USD per hour: what one pod is worth.
+    pub(crate) worth: Vec<i64>,
+}
+
+/// Proves a bound for the pods of a problem.
+pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
+    let (cost, units) = volume::prove(problem);
+    let mut worth = vec![0; classes];
+    for class in &problem.classes {
+        worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
+    }
+    let mut bound = Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth };
+    if let Some(proof) = classes::prove(problem, &units)
+        && problem.fixed + proof.cost > bound.cost
+    {
+        bound.cost = problem.fixed + proof.cost;
+        bound.method = Name::truncated("linear relaxation by pod class and host, checked in integers");
+        for (class, worth) in problem.classes.iter().zip(proof.worth) {
+            bound.worth[class.class] = worth;
+        }
+    }
+    bound
+}

@@ -1,0 +1,220 @@
+//! What the bound is about: classes to place, kinds of hosts, and what is paid in any case.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Amounts, DIMS, Model, add};
+use crate::worth::{scaled, scaled_up};
+
+/// Pods to place.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    /// Class in the model.
+    pub(crate) class: usize,
+    /// Request in scaled units, rounded down.
+    pub(crate) request: Amounts,
+    /// How many.
+    pub(crate) count: i64,
+}
+
+/// Hosts that are alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    /// Capacity in scaled units, rounded up.
+    pub(crate) capacity: Amounts,
+    /// Micro-USD per hour; zero for hosts that are paid for in any case.
+    pub(crate) price: i64,
+    /// How many there are at most; `None` for any number.
+    pub(crate) limit: Option<i64>,
+    /// By demand: the most pods of it that one such host can hold, zero when none.
+    pub(crate) most: Vec<i64>,
+}
+
+/// The relaxed problem.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) classes: Vec<Demand>,
+    pub(crate) kinds: Vec<Kind>,
+    /// Micro-USD per hour of hosts that stay whatever the plan is.
+    pub(crate) fixed: i64,
+    pub(crate) dims: usize,
+}
+
+/// Hosts that the relaxation need not tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum KindKey {
+    /// Hosts that stay, by signature: all of them as one large host.
+    Staying(usize),
+    /// Nodes that may leave, by signature and price.
+    Leaving(usize, i64),
+    /// Offers.
+    Offer(usize),
+}
+
+struct Draft {
+    capacity: Amounts,
+    price: i64,
+    limit: Option<i64>,
+    sig: usize,
+    /// Classes that run there now, with the most on one host (all hosts, for those that stay).
+    present: BTreeMap<usize, i64>,
+    /// Of those that stay: pods of a class beyond the first on each host, which may remain there
+    /// although the class allows one per host.
+    crowded: BTreeMap<usize, i64>,
+    /// Whether the scheduler puts pods there.
+    receives: bool,
+    hosts: i64,
+}
+
+impl Problem {
+    /// States the problem for all pods that run after a plan: those that are bound now, and the
+    /// pending ones that `placed` says get a place.
+    pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool) -> Self {
+        let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
+        let mut drafts: BTreeMap<KindKey, Draft> = BTreeMap::new();
+        let mut fixed = 0;
+        for host in &model.hosts {
+            let mut here: BTreeMap<usize, i64> = BTreeMap::new();
+            for item in &host.home {
+                *here.entry(model.items[*item].class).or_default() += 1;
+            }
+            for (class, count) in &here {
+                *counts.entry(*class).or_default() += count;
+            }
+            let capacity = capacity_of(model, host, &here);
+            let stays = host.keep.is_some();
+            let price = host.price.unwrap_or(0);
+            if stays {
+                fixed += price;
+            }
+            let key = if stays { KindKey::Staying(host.sig * 2 + usize::from(host.receives)) } else { KindKey::Leaving(host.sig, price) };
+            let draft = drafts.entry(key).or_insert_with(|| Draft {
+                capacity: [0; DIMS],
+                price: if stays { 0 } else { price },
+                limit: Some(0),
+                sig: host.sig,
+                present: BTreeMap::new(),
+                crowded: BTreeMap::new(),
+                receives: host.receives,
+                hosts: 0,
+            });
+            draft.hosts += 1;
+            if stays {
+                add(&mut draft.capacity, &capacity);
+                draft.limit = Some(1);
+            } else {
+                for (most, own) in draft.capacity.iter_mut().zip(&capacity) {
+                    *most = (*most).max(*own);
+                }
+                draft.limit = draft.limit.map(|limit| limit + 1);
+            }
+            for (class, count) in here {
+                let entry = draft.present.entry(class).or_default();
+                *entry = if stays { *entry + count } else { (*entry).max(count) };
+                *draft.crowded.entry(class).or_default() += if stays { (count - 1).max(0) } else { 0 };
+            }
+        }
+        for (index, machine) in model.machines.iter().enumerate() {
+            let mut capacity = [0; DIMS];
+            for (dim, amount) in capacity.iter_mut().enumerate() {
+                *amount = scaled_up(dim, machine.room[dim].max(0));
+            }
+            let draft = Draft {
+                capacity,
+                price: machine.offer.price,
+                limit: machine.offer.most.map(i64::from),
+                sig: machine.sig,
+                present: BTreeMap::new(),
+                crowded: BTreeMap::new(),
+                receives: true,
+                hosts: 1,
+            };
+            drafts.insert(KindKey::Offer(index), draft);
+        }
+        for item in model.pending.iter().filter(|item| placed(**item)) {
+            *counts.entry(model.items[*item].class).or_default() += 1;
+        }
+        let classes: Vec<Demand> = counts
+            .into_iter()
+            .map(|(class, count)| {
+                let mut request = [0; DIMS];
+                for (dim, amount) in request.iter_mut().enumerate() {
+                    *amount = scaled(dim, model.classes[class].request[dim]);
+                }
+                Demand { class, request, count }
+            })
+            .collect();
+        let kinds = drafts.into_values().map(|draft| finish(model, &classes, draft)).collect();
+        Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims }
+    }
+}
+
+/// What a present host can hold of movable pods: its room plus what they use now; pods that are
+/// terminating make room; where more runs than fits, what runs counts.
+fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap<usize, i64>) -> Amounts {
+    let mut used = [0i64; DIMS];
+    for (class, count) in here {
+        for (sum, amount) in used.iter_mut().zip(&model.classes[*class].request) {
+            *sum += amount * count;
+        }
+    }
+    let mut free = host.room;
+    for item in &host.fixed {
+        if model.items[*item].fact.deletion_at.is_some() {
+            add(&mut free, &model.classes[model.items[*item].class].request);
+        }
+    }
+    let mut capacity = [0; DIMS];
+    for (dim, amount) in capacity.iter_mut().enumerate() {
+        *amount = scaled_up(dim, (free[dim] + used[dim]).max(used[dim]));
+    }
+    capacity
+}
+
+fn finish(model: &Model<'_>, classes: &[Demand], draft: Draft) -> Kind {
+    let most = classes
+        .iter()
+        .map(|demand| {
+            let present = draft.present.get(&demand.class).copied().unwrap_or(0);
+            if !model.allowed(demand.class, draft.sig) || !draft.receives {
+                return present;
+            }
+            let room = (0..model.dims)
+                .filter(|dim| demand.request[*dim] > 0)
+                .map(|dim| draft.capacity[dim] / demand.request[dim])
+                .min()
+                .unwrap_or(demand.count);
+            let alone = model.relations.alone_on_host(model.classes[demand.class].profile);
+            let crowded = draft.crowded.get(&demand.class).copied().unwrap_or(0);
+            let room = if alone { room.min(draft.hosts_as_one() + crowded) } else { room };
+            room.max(present).min(demand.count)
+        })
+        .collect();
+    Kind { capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
+}
+
+impl Draft {
+    /// How many hosts the capacity stands for: several that stay are one large one.
+    fn hosts_as_one(&self) -> i64 {
+        if self.price == 0 && self.limit == Some(1) { self.hosts } else { 1 }
+    }
+}
+
+/// Drops kinds that another of unlimited number replaces at no higher price.
+fn without_dominated(kinds: Vec<Kind>) -> Vec<Kind> {
+    let covers = |a: &Kind, b: &Kind| {
+        a.limit.is_none()
+            && a.price <= b.price
+            && a.capacity.iter().zip(&b.capacity).all(|(x, y)| x >= y)
+            && a.most.iter().zip(&b.most).all(|(x, y)| x >= y)
+    };
+    let mut kept: Vec<Kind> = Vec::new();
+    for (index, kind) in kinds.iter().enumerate() {
+        let better = kinds.iter().enumerate().any(|(other, candidate)| {
+            other != index && covers(candidate, kind) && (other < index || !covers(kind, candidate))
+        });
+        if !better {
+            kept.push(kind.clone());
+        }
+    }
+    kept
+}

@@ -1,0 +1,357 @@
+//! Which nodes may leave, which pods may move, and how.
+//!
+//! Every "no" is a [`Reason`]. A rule that nothing here knows (`unknown` on a fact) is a "no" as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use journal_schema::cloud::{CapacityType, Pool, PoolRefusal};
+use journal_schema::facts::{
+    DoNotDisrupt, IntOrPercent, NodeFact, OwnerKind, PdbFact, PodFact, PodPhase, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
+};
+use journal_schema::plan::{Managed, MoveMethod, PlanningInput};
+use journal_schema::policy::{Actuation, SingleReplica};
+use journal_schema::reason::Reason;
+use journal_schema::text::Name;
+use journal_schema::units::Timestamp;
+
+use crate::rules::{HOSTNAME, REGION, ZONE, selector_matches};
+
+/// What may be done with a pod that is bound to a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    /// Why it must stay, if it must.
+    pub(crate) blocked: Option<Reason>,
+    /// How it would be moved.
+    pub(crate) method: MoveMethod,
+    /// Its workload, where that is watched.
+    pub(crate) workload: Option<WorkloadId>,
+}
+
+/// A reason's code: the name of its variant.
+pub(crate) fn reason_code(reason: &Reason) -> Name {
+    let text = format!("{reason:?}");
+    Name::truncated(text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
+}
+
+/// The capacity type that a node's labels tell.
+pub(crate) fn capacity_type_of(node: &NodeFact) -> CapacityType {
+    let spot = node.label("cloud.google.com/gke-spot") == "true"
+        || node.label("cloud.google.com/gke-provisioning") == "spot"
+        || node.label("cloud.google.com/gke-preemptible") == "true"
+        || node.label("karpenter.sh/capacity-type") == "spot";
+    if spot { CapacityType::Spot } else { CapacityType::OnDemand }
+}
+
+/// The region of a node: its label, else its zone without the last part, else the pools' only one.
+fn region_of<'a>(input: &'a PlanningInput, node: &'a NodeFact) -> &'a str {
+    let labelled = [REGION, "failure-domain.beta.kubernetes.io/region"].map(|key| node.label(key)).into_iter().find(|v| !v.is_empty());
+    let from_zone = || zone_of(node).rsplit_once('-').map(|(region, _)| region);
+    let only = || {
+        let first = input.pools.first()?.region.as_str();
+        input.pools.iter().all(|pool| pool.region == first).then_some(first)
+    };
+    labelled.or_else(from_zone).or_else(only).unwrap_or("")
+}
+
+/// The zone of a node, by the standard or the legacy label; empty when neither is there.
+pub(crate) fn zone_of(node: &NodeFact) -> &str {
+    let zone = node.label(ZONE);
+    if zone.is_empty() { node.label("failure-domain.beta.kubernetes.io/zone") } else { zone }
+}
+
+/// The machine type of a node, by the standard or the legacy label; empty when neither is there.
+pub(crate) fn machine_type_of(node: &NodeFact) -> &str {
+    let machine_type = node.machine_type();
+    if machine_type.is_empty() { node.label("beta.kubernetes.io/instance-type") } else { machine_type }
+}
+
+/// The pool of a node, where pools are known.
+pub(crate) fn pool_of<'a>(input: &'a PlanningInput, node: &NodeFact) -> Option<&'a Pool> {
+    match &input.managed {
+        Managed::All => None,
+        Managed::Listed(pools) => {
+            let id = pools.get(&node.name)?;
+            input.pools.iter().find(|pool| pool.id == *id)
+        }
+    }
+}
+
+/// What a node costs, in micro-USD per hour, if the price book knows.
+pub(crate) fn price_of(input: &PlanningInput, node: &NodeFact) -> Option<i64> {
+    let pool = pool_of(input, node);
+    let capacity_type = pool.map_or_else(|| capacity_type_of(node), |pool| pool.capacity_type);
+    let region = pool.map_or_else(|| region_of(input, node), |pool| pool.region.as_str());
+    input.prices.price(region, machine_type_of(node), capacity_type).map(|price| price.0)
+}
+
+fn protected(wish: DoNotDisrupt, now: Timestamp) -> bool {
+    match wish {
+        DoNotDisrupt::No => false,
+        DoNotDisrupt::Always => true,
+        DoNotDisrupt::Until(moment) => moment > now,
+    }
+}
+
+/// Why a node must stay whatever its pods are; `None` when it may leave.
+pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact) -> Option<Reason> {
+    if node.deletion_at.is_some() {
+        return Some(Reason::BeingDeleted);
+    }
+    if node.labels.contains_key("node-role.kubernetes.io/control-plane") || node.labels.contains_key("node-role.kubernetes.io/master") {
+        return Some(Reason::ControlPlane);
+    }
+    if let Managed::Listed(pools) = &input.managed {
+        let refusal = match pools.get(&node.name) {
+            None => Some(None),
+            Some(id) => match input.pools.iter().find(|pool| pool.id == *id) {
+                None => Some(None),
+                Some(pool) => pool.refusal.map(Some),
+            },
+        };
+        if let Some(refusal) = refusal {
+            return Some(Reason::NotManaged { refusal });
+        }
+    }
+    if !selector_matches(&input.policy.nodes, &node.labels) {
+        return Some(Reason::NotManaged { refusal: Some(PoolRefusal::NotSelected) });
+    }
+    if node.excluded {
+        return Some(Reason::Excluded);
+    }
+    if protected(node.do_not_disrupt, input.now) {
+        return Some(Reason::DoNotDisrupt);
+    }
+    if node.scale_down_disabled {
+        return Some(Reason::ScaleDownDisabled);
+    }
+    if !node.ready || node.unschedulable {
+        return Some(Reason::NodeNotReady);
+    }
+    if let Some(rule) = node.unknown.first() {
+        return Some(Reason::UnknownConstraint { rule: rule.clone() });
+    }
+    let age = input.now.since(node.created_at);
+    if age < input.policy.observe.min_node_age {
+        return Some(Reason::TooYoung { age, least: input.policy.observe.min_node_age });
+    }
+    if price_of(input, node).is_none() {
+        return Some(Reason::PriceUnknown { machine_type: Name::truncated(machine_type_of(node)) });
+    }
+    let own = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key));
+    if own.is_some_and(|pod| pod.node.as_ref() == Some(&node.name)) {
+        return Some(Reason::HostsKinema);
+    }
+    None
+}
+
+/// Evictions that a budget allows now. A budget whose status nobody has written yet (a cluster read
+/// from files, a controller that lags) is counted from its pods.
+fn disruptions_allowed(pdb: &PdbFact, pods: &[&PodFact]) -> i32 {
+    let unwritten = pdb.expected == 0 && pdb.current_healthy == 0 && pdb.desired_healthy == 0 && pdb.disruptions_allowed == 0;
+    if !unwritten {
+        return pdb.disruptions_allowed;
+    }
+    let expected = i32::try_from(pods.len()).unwrap_or(i32::MAX);
+    let healthy = i32::try_from(pods.iter().filter(|pod| pod.ready).count()).unwrap_or(i32::MAX);
+    let share = |percent: i32| (i64::from(expected) * i64::from(percent) + 99) / 100;
+    let desired = match (pdb.min_available, pdb.max_unavailable) {
+        (Some(IntOrPercent::Int(least)), _) => i64::from(least),
+        (Some(IntOrPercent::Percent(percent)), _) => share(percent),
+        (None, Some(IntOrPercent::Int(most))) => i64::from(expected) - i64::from(most),
+        (None, Some(IntOrPercent::Percent(percent))) => i64::from(expected) - share(percent),
+        (None, None) => i64::from(expected),
+    };
+    i32::try_from(i64::from(healthy) - desired).unwrap_or(0).max(0)
+}
+
+/// The budgets of each pod, by the pod's place in the cluster's order, and what each allows.
+struct Budgets<'a> {
+    of_pod: Vec<Vec<usize>>,
+    allowed: Vec<i32>,
+    facts: Vec<&'a PdbFact>,
+}
+
+impl<'a> Budgets<'a> {
+    fn new(input: &'a PlanningInput, pods: &[&'a PodFact]) -> Self {
+        let facts: Vec<&PdbFact> = input.cluster.pdbs.values().collect();
+        let mut by_namespace: BTreeMap<&Name, Vec<usize>> = BTreeMap::new();
+        for (index, pdb) in facts.iter().enumerate() {
+            by_namespace.entry(&pdb.key.namespace).or_default().push(index);
+        }
+        let mut of_pod = vec![Vec::new(); pods.len()];
+        let mut members: Vec<Vec<&PodFact>> = vec![Vec::new(); facts.len()];
+        for (position, pod) in pods.iter().enumerate() {
+            if pod.finished() {
+                continue;
+            }
+            for index in by_namespace.get(&pod.key.namespace).into_iter().flatten() {
+                if facts[*index].selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels)) {
+                    of_pod[position].push(*index);
+                    members[*index].push(pod);
+                }
+            }
+        }
+        let allowed = facts.iter().zip(&members).map(|(pdb, pods)| disruptions_allowed(pdb, pods)).collect();
+        Self { of_pod, allowed, facts }
+    }
+
+    fn blocks(&self, position: usize, pod: &PodFact) -> Option<Reason> {
+        let budgets = &self.of_pod[position];
+        if budgets.len() > 1 {
+            return Some(Reason::SeveralBudgets { budgets: u32::try_from(budgets.len()).unwrap_or(u32::MAX) });
+        }
+        let index = *budgets.first()?;
+        let pdb = self.facts[index];
+        let harmless = pdb.always_allow_unhealthy && !pod.ready;
+        (self.allowed[index] <= 0 && !harmless)
+            .then(|| Reason::PodDisruptionBudget { pdb: pdb.key.clone(), allowed: self.allowed[index] })
+    }
+}
+
+/// Assesses every pod, in the order of `input.cluster.pods`.
+pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
+    let pods: Vec<&PodFact> = input.cluster.pods.values().collect();
+    let budgets = Budgets::new(input, &pods);
+    let scaled: BTreeSet<&WorkloadId> = input.cluster.hpas.values().filter_map(|hpa| hpa.target.as_ref()).collect();
+    let mut siblings: BTreeMap<&Name, u32> = BTreeMap::new();
+    for pod in &pods {
+        if let (Some(owner), false) = (&pod.owner, pod.finished()) {
+            *siblings.entry(&owner.uid).or_default() += 1;
+        }
+    }
+    pods.iter()
+        .enumerate()
+        .map(|(position, pod)| {
+            let workload = input.cluster.workload_of(pod);
+            let id = workload.map(|w| w.id.clone());
+            let replicas = match (workload, &pod.owner) {
+                (Some(w), _) => i64::from(w.replicas),
+                (None, Some(owner)) => siblings.get(&owner.uid).copied().unwrap_or(0).into(),
+                (None, None) => 1,
+            };
+            let has_hpa = id.as_ref().is_some_and(|id| scaled.contains(id));
+            let (method, hindrance) = method_of(input, pod, workload, replicas, has_hpa);
+            let blocked = own_reason(input, pod, workload)
+                .or_else(|| budgets.blocks(position, pod))
+                .or_else(|| {
+                    let system = pod.key.namespace == "kube-system" && budgets.of_pod[position].is_empty() && pod.safe_to_evict != Some(true);
+                    system.then_some(Reason::KubeSystemWithoutPdb)
+                })
+                .or(hindrance);
+            Standing { blocked, method, workload: id }
+        })
+        .collect()
+}
+
+/// What the pod, its owner, its namespace or its workload say by themselves.
+fn own_reason(input: &PlanningInput, pod: &PodFact, workload: Option<&WorkloadFact>) -> Option<Reason> {
+    if pod.mirror || pod.owner.as_ref().is_some_and(|owner| owner.kind == OwnerKind::Node) {
+        return Some(Reason::StaticPod);
+    }
+    if pod.of_daemon_set() {
+        return Some(Reason::DaemonSet);
+    }
+    if pod.deletion_at.is_some() || pod.phase == PodPhase::Unknown || (pod.phase == PodPhase::Pending && pod.node.is_some()) {
+        return Some(Reason::NotRunning);
+    }
+    let namespace = input.cluster.namespaces.get(&pod.key.namespace);
+    if pod.excluded || workload.is_some_and(|w| w.excluded) || namespace.is_some_and(|n| n.excluded) {
+        return Some(Reason::Excluded);
+    }
+    if protected(pod.do_not_disrupt, input.now) {
+        return Some(Reason::DoNotDisrupt);
+    }
+    if pod.safe_to_evict == Some(false) {
+        return Some(Reason::NotSafeToEvict);
+    }
+    if pod.prefer_no_eviction {
+        return Some(Reason::PreferNoEviction);
+    }
+    if !pod.spec.scheduler.is_empty() && pod.spec.scheduler != "default-scheduler" {
+        return Some(Reason::OtherScheduler { scheduler: pod.spec.scheduler.clone() });
+    }
+    let template = workload.map(|w| &w.template);
+    if let Some(rule) = pod.spec.unknown.first().or_else(|| template.and_then(|t| t.unknown.first())) {
+        return Some(Reason::UnknownConstraint { rule: rule.clone() });
+    }
+    match pod.owner.as_ref().map(|owner| owner.kind) {
+        None | Some(OwnerKind::Other) => return Some(Reason::NotBackedByController),
+        Some(OwnerKind::Job) if !input.policy.disruption.evict_jobs => return Some(Reason::JobWouldRestart),
+        Some(
+            OwnerKind::Job | OwnerKind::Deployment | OwnerKind::ReplicaSet | OwnerKind::StatefulSet | OwnerKind::DaemonSet | OwnerKind::Node,
+        ) => {}
+    }
+    if let Some(reason) = workload.and_then(|w| input.quarantined.get(&w.id)) {
+        return Some(reason.clone());
+    }
+    if workload.is_some_and(|w| w.deletion_at.is_some()) {
+        return Some(Reason::WorkloadUnsettled);
+    }
+    if pod.safe_to_evict != Some(true)
+        && let Some(volume) = pod.spec.local_volumes.iter().find(|volume| !pod.spec.safe_local_volumes.contains(volume))
+    {
+        return Some(Reason::LocalStorage { volume: volume.clone() });
+    }
+    unresolved_claim(input, pod).map(|claim| Reason::VolumeUnknown { claim })
+}
+
+/// The first claim of a pod whose volume is not known.
+pub(crate) fn unresolved_claim(input: &PlanningInput, pod: &PodFact) -> Option<Name> {
+    let resolved = |claim: &Name| {
+        let key = journal_schema::facts::Key::new(pod.key.namespace.clone(), claim.clone());
+        let volume = input.cluster.pvcs.get(&key).and_then(|pvc| pvc.volume.as_ref());
+        volume.is_some_and(|volume| input.cluster.pvs.contains_key(volume))
+    };
+    pod.spec.claims.iter().find(|claim| !resolved(claim)).cloned()
+}
+
+/// How a pod would be moved, and why that is not possible, if it is not.
+fn method_of(
+    input: &PlanningInput,
+    pod: &PodFact,
+    workload: Option<&WorkloadFact>,
+    replicas: i64,
+    has_hpa: bool,
+) -> (MoveMethod, Option<Reason>) {
+    let policy = &input.policy.disruption;
+    let single = replicas <= 1;
+    let kind = workload.map(|w| w.id.kind);
+    let stateless = matches!(kind, Some(WorkloadKind::Deployment | WorkloadKind::ReplicaSet));
+    let recreate = workload.is_some_and(|w| w.strategy == UpdateStrategy::Recreate);
+    let tied_volume = pod.spec.claims.iter().any(|claim| {
+        let key = journal_schema::facts::Key::new(pod.key.namespace.clone(), claim.clone());
+        input.cluster.pvcs.get(&key).is_none_or(|pvc| pvc.single_node)
+    });
+    // A second replica beside the first would break its own rule in any wider topology than a node.
+    let repels_itself = pod.spec.pod_anti_affinity.iter().any(|term| {
+        term.topology_key != HOSTNAME && term.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels))
+    });
+    let can_double = stateless && !recreate && !tied_volume && !repels_itself;
+    let method = match policy.actuation {
+        Actuation::RollingUpdate if kind == Some(WorkloadKind::Deployment) && can_double => MoveMethod::RollingUpdate,
+        Actuation::SurgeThenEvict if can_double && (single || !has_hpa) => MoveMethod::Surge,
+        Actuation::RollingUpdate | Actuation::SurgeThenEvict | Actuation::Evict => MoveMethod::Evict,
+    };
+    // A Job's pod has no replicas to keep up.
+    if !single || kind.is_none() && pod.owner.as_ref().is_some_and(|owner| owner.kind == OwnerKind::Job) {
+        return (method, None);
+    }
+    let hindrance = match (policy.single_replica, method) {
+        (SingleReplica::Skip, _) => Some(Reason::SingleReplica),
+        (SingleReplica::Surge, MoveMethod::Evict) if recreate => Some(Reason::RecreateStrategy),
+        (SingleReplica::Surge, MoveMethod::Evict) => Some(Reason::SingleReplica),
+        (SingleReplica::Surge, MoveMethod::Surge | MoveMethod::RollingUpdate) | (SingleReplica::Allow, _) => None,
+    };
+    (method, hindrance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_variants_name() {
+        assert_eq!(reason_code(&Reason::NodeStays), "NodeStays");
+        assert_eq!(reason_code(&Reason::SeveralBudgets { budgets: 2 }), "SeveralBudgets");
+    }
+}

@@ -1,0 +1,386 @@
+//! The plan carried out, step by step, on the model of the scheduler.
+//!
+//! Twice. First each pod is put where the plan says, which must be possible when its turn comes.
+//! Then each pod is left to the scheduler, as it will be in truth: wherever it lands, every later
+//! pod must still find a node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use journal_schema::cloud::Pool;
+use journal_schema::effect::EXPIRING_KEY;
+use journal_schema::facts::{
+    Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind,
+};
+use journal_schema::plan::{Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
+use journal_schema::policy::RightSizing;
+use journal_schema::reason::Reason;
+use journal_schema::text::{Few, Name};
+use journal_schema::units::{Bytes, MilliCpu, Resources, Timestamp};
+
+use super::verdicts::pending;
+use super::{Check, Findings, costs};
+use crate::scheduler::Snapshot;
+use crate::scheduler::matching::{node_affinity_matches, untolerated};
+
+pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
+    let start = Start::new(input, planned);
+    as_planned(input, planned, &start, findings);
+    as_scheduled(input, planned, &start, findings);
+}
+
+/// The cluster with the new machines up and the leaving nodes tainted: nothing has moved yet.
+struct Start {
+    snapshot: Snapshot,
+    machines: BTreeMap<Slot, Name>,
+}
+
+impl Start {
+    fn new(input: &PlanningInput, planned: &Planned) -> Self {
+        let mut snapshot = Snapshot::new(&input.cluster);
+        let mut machines = BTreeMap::new();
+        for machine in &planned.plan.add {
+            // A machine of an unknown pool is reported elsewhere; nothing can be put on it.
+            if let Some(pool) = input.pools.iter().find(|pool| pool.id == machine.pool) {
+                machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool));
+            }
+        }
+        let expiring = Taint {
+            key: Name::truncated(EXPIRING_KEY),
+            value: Name::truncated(planned.plan.iteration.to_string()),
+            effect: TaintEffect::NoSchedule,
+        };
+        for removed in &planned.plan.remove {
+            if let Some(node) = snapshot.node(&removed.node) {
+                let mut node = node.clone();
+                let taints = node.taints.iter().cloned().chain([expiring.clone()]).collect();
+                node.taints = Few::new(taints).unwrap_or(node.taints);
+                snapshot.put_node(node);
+            }
+        }
+        Self { snapshot, machines }
+    }
+
+    fn node_of<'a>(&'a self, target: &'a Target) -> Option<&'a Name> {
+        match target {
+            Target::Node(node) => Some(node),
+            Target::New(slot) => self.machines.get(slot),
+        }
+    }
+}
+
+/// Puts a new machine into the snapshot, with the system pods that start on it by themselves.
+fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, pool: &Pool) -> Name {
+    // A space cannot be in the name of a real node.
+    let name = Name::truncated(format!("new machine {}", machine.slot.0));
+    let mut labels = pool.labels.clone();
+    for (key, value) in [
+        ("kubernetes.io/hostname", &name),
+        ("topology.kubernetes.io/zone", &pool.zone),
+        ("topology.kubernetes.io/region", &pool.region),
+        ("node.kubernetes.io/instance-type", &pool.machine_type),
+    ] {
+        labels.insert(Name::truncated(key), value.clone());
+    }
+    let node = NodeFact {
+        name: name.clone(),
+        uid: Name::default(),
+        provider_id: Name::default(),
+        instance_id: None,
+        labels,
+        taints: pool.taints.clone(),
+        unschedulable: false,
+        allocatable: pool.allocatable.clone(),
+        ready: true,
+        ready_changed_at: None,
+        created_at: input.now,
+        deletion_at: None,
+        scale_down_disabled: false,
+        do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
+        excluded: false,
+        unknown: Few::default(),
+    };
+    snapshot.put_node(node.clone());
+    for (number, spec) in daemons(input, &node).into_iter().chain(static_pods(input, pool)).enumerate() {
+        snapshot.bind(system_pod(&name, number, spec), &name);
+    }
+    if let Some(limits) = attach_limits(input, pool) {
+        snapshot.set_attach_limits(name.clone(), limits);
+    }
+    name
+}
+
+/// Taints of a node in trouble or just born, which the DaemonSet controller makes its pods tolerate.
+const TOLERATED_BY_DAEMONS: [&str; 7] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/unschedulable",
+    "node.kubernetes.io/network-unavailable",
+];
+
+/// What each DaemonSet that runs on the node asks for.
+fn daemons(input: &PlanningInput, node: &NodeFact) -> Vec<PodSpecFact> {
+    let of_the_controller = TOLERATED_BY_DAEMONS.map(|key| Toleration {
+        key: Name::truncated(key),
+        exists: true,
+        value: Name::default(),
+        effect: None,
+    });
+    let runs_here = |spec: &PodSpecFact| {
+        let tolerations: Vec<Toleration> = spec.tolerations.iter().chain(&of_the_controller).cloned().collect();
+        node_affinity_matches(spec, node) && untolerated(&tolerations, &node.taints).is_none()
+    };
+    let daemon_sets = input.cluster.workloads.values().filter(|workload| workload.id.kind == WorkloadKind::DaemonSet);
+    daemon_sets
+        .map(|workload| &workload.template)
+        .filter(|spec| runs_here(spec))
+        .map(|spec| PodSpecFact {
+            requests: spec.requests.clone(),
+            host_ports: spec.host_ports.clone(),
+            ..PodSpecFact::default()
+        })
+        .collect()
+}
+
+/// What static pods take at least on every node of the pool; while it has none, on every node of
+/// the cluster.
+fn static_pods(input: &PlanningInput, pool: &Pool) -> Vec<PodSpecFact> {
+    let same_pool = |node: &&NodeFact| costs::pool(input, node).is_some_and(|own| own.id == pool.id);
+    let any = input.cluster.nodes.values().any(|node| same_pool(&node));
+    let mut sums: BTreeMap<&Name, Resources> = BTreeMap::new();
+    for node in input.cluster.nodes.values().filter(|node| !any || same_pool(node)) {
+        sums.insert(&node.name, Resources::default());
+    }
+    for pod in input.cluster.pods.values().filter(|pod| pod.mirror && !pod.finished()) {
+        if let Some(sum) = pod.node.as_ref().and_then(|node| sums.get_mut(node)) {
+            sum.add(&pod.spec.requests);
+        }
+    }
+    let least = sums.into_values().reduce(|left, right| Resources {
+        cpu: left.cpu.min(right.cpu),
+        memory: left.memory.min(right.memory),
+        ephemeral: left.ephemeral.min(right.ephemeral),
+        pods: left.pods.min(right.pods),
+        extended: BTreeMap::new(),
+    });
+    let pods = least.as_ref().map_or(0, |least| least.pods.max(0));
+    let mut specs = Vec::new();
+    for number in 0..pods {
+        // The sum is put on the first; the others only take their place among the pods.
+        let requests = if number == 0 { least.clone().unwrap_or_default() } else { Resources::default() };
+        specs.push(PodSpecFact { requests: Resources { pods: 1, ..requests }, ..PodSpecFact::default() });
+    }
+    specs
+}
+
+/// The smallest attach limits of the nodes of the same machine type, by driver.
+fn attach_limits(input: &PlanningInput, pool: &Pool) -> Option<BTreeMap<Name, i64>> {
+    let mut limits: Option<BTreeMap<Name, i64>> = None;
+    for node in input.cluster.nodes.values().filter(|node| costs::machine_type(node) == pool.machine_type.as_str()) {
+        if let Some(csi_node) = input.cluster.csi_nodes.get(&node.name) {
+            let least = limits.get_or_insert_default();
+            for (driver, limit) in &csi_node.limits {
+                let entry = least.entry(driver.clone()).or_insert(*limit);
+                *entry = (*entry).min(*limit);
+            }
+        }
+    }
+    limits
+}
+
+fn system_pod(node: &Name, number: usize, spec: PodSpecFact) -> PodFact {
+    PodFact {
+        key: Key::new(
+            Name::truncated("system of new machines"),
+            Name::truncated(format!("{} {number}", node.as_str())),
+        ),
+        uid: Name::default(),
+        owner: None,
+        node: Some(node.clone()),
+        phase: PodPhase::Running,
+        ready: true,
+        unschedulable: false,
+        created_at: Timestamp(0),
+        deletion_at: None,
+        labels: BTreeMap::new(),
+        spec,
+        mirror: false,
+        safe_to_evict: None,
+        do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
+        prefer_no_eviction: false,
+        deletion_cost: 0,
+        excluded: false,
+    }
+}
+
+/// Each pod goes where the plan says.
+fn as_planned(input: &PlanningInput, planned: &Planned, start: &Start, findings: &mut Findings) {
+    let mut snapshot = start.snapshot.clone();
+    // Pending pods are placed as soon as they fit: before anything moves, or once all has moved.
+    let mut waiting = placed_pods(input, planned);
+    waiting.retain(|(pod, target)| !place(&mut snapshot, pod, start.node_of(target)));
+    for step in &planned.plan.moves {
+        let (Some(pod), Some(node)) = (input.cluster.pods.get(&step.pod), start.node_of(&step.to)) else { continue };
+        if snapshot.node_of(&step.pod).is_none() {
+            continue;
+        }
+        let replacement = replacement(input, planned, step, pod);
+        let fits = |snapshot: &Snapshot| snapshot.filter(&replacement, node);
+        let outcome = match step.method {
+            MoveMethod::Surge => fits(&snapshot).inspect(|()| drop_pod(&mut snapshot, &step.pod)),
+            MoveMethod::Evict => {
+                drop_pod(&mut snapshot, &step.pod);
+                fits(&snapshot)
+            }
+            MoveMethod::RollingUpdate => {
+                // The old pod may leave before the new one comes, or after.
+                let beside = fits(&snapshot);
+                drop_pod(&mut snapshot, &step.pod);
+                beside.or_else(|_| fits(&snapshot))
+            }
+        };
+        if let Err(reason) = outcome {
+            drop_pod(&mut snapshot, &step.pod);
+            findings.error(
+                Check::Placement,
+                format_args!("pod {} does not fit {}: {}", step.pod, node.as_str(), brief(&reason)),
+            );
+        }
+        snapshot.bind(replacement, node);
+    }
+    for (pod, target) in waiting {
+        let node = start.node_of(target);
+        if !place(&mut snapshot, pod, node) {
+            let reason = node.map(|node| snapshot.filter(pod, node));
+            let why = match &reason {
+                Some(Err(reason)) => brief(reason),
+                Some(Ok(())) | None => "there is no such node".to_owned(),
+            };
+            findings.error(Check::PendingPod, format_args!("pod {} does not fit where it is placed: {why}", pod.key));
+        }
+    }
+    left_behind(planned, &snapshot, findings);
+}
+
+fn drop_pod(snapshot: &mut Snapshot, pod: &Key) {
+    snapshot.unbind(pod);
+}
+
+/// Pending pods with the place that the report gives them.
+fn placed_pods<'a>(input: &'a PlanningInput, planned: &'a Planned) -> Vec<(&'a PodFact, &'a Target)> {
+    planned
+        .report
+        .pods
+        .iter()
+        .filter_map(|verdict| match &verdict.action {
+            PodAction::Place(target) => {
+                Some((input.cluster.pods.get(&verdict.pod).filter(|pod| pending(pod))?, target))
+            }
+            PodAction::Stay | PodAction::Move(_) | PodAction::Unplaced => None,
+        })
+        .collect()
+}
+
+/// Binds a pending pod if it fits now and its node stays.
+fn place(snapshot: &mut Snapshot, pod: &PodFact, node: Option<&Name>) -> bool {
+    let Some(node) = node.filter(|node| snapshot.filter(pod, node).is_ok()) else { return false };
+    snapshot.bind(pod.clone(), node);
+    true
+}
+
+/// The pod that comes in a moved pod's place: the same rules, and the changed requests when the
+/// move is a rolling update that brings them.
+fn replacement(input: &PlanningInput, planned: &Planned, step: &Move, pod: &PodFact) -> Arc<PodFact> {
+    let mut new = pod.clone();
+    new.node = None;
+    let same_name = pod.owner.as_ref().is_some_and(|owner| owner.kind == OwnerKind::StatefulSet);
+    if !same_name {
+        new.key.name = Name::truncated(format!("{} moved", pod.key.name.as_str()));
+    }
+    if step.method == MoveMethod::RollingUpdate && input.policy.predict.right_sizing == RightSizing::WithRollout {
+        let changes = planned.plan.requests.iter().filter(|change| Some(&change.workload) == step.workload.as_ref());
+        for change in changes {
+            let requests = &mut new.spec.requests;
+            requests.cpu = (requests.cpu + change.cpu.1 - change.cpu.0).max(MilliCpu::ZERO);
+            requests.memory = (requests.memory + change.memory.1 - change.memory.0).max(Bytes::ZERO);
+        }
+    }
+    Arc::new(new)
+}
+
+/// A node to remove may hold only what leaves with it: pods of DaemonSets, static pods, and pods
+/// that are on their way out. (Finished pods are not in the snapshot.)
+fn left_behind(planned: &Planned, snapshot: &Snapshot, findings: &mut Findings) {
+    for removed in &planned.plan.remove {
+        for pod in snapshot.pods_on(&removed.node) {
+            let leaves = pod.mirror || pod.of_daemon_set() || pod.deletion_at.is_some();
+            if !leaves {
+                findings
+                    .error(Check::NotEmptied, format_args!("node {} still has pod {}", removed.node.as_str(), pod.key));
+            }
+        }
+    }
+}
+
+/// Reports the pods that the scheduler finds no node for. Evicted, such a pod is missing, which is
+/// an error; surged or rolled, its predecessor still runs and the iteration is unwound without harm.
+fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start, findings: &mut Findings) {
+    for step in stranded_steps(input, planned, start) {
+        let message = format_args!("pod {}: left to the scheduler, it finds no node when its turn comes", step.pod);
+        match step.method {
+            MoveMethod::Evict => findings.error(Check::Stranded, message),
+            MoveMethod::Surge | MoveMethod::RollingUpdate => findings.warning(Check::Stranded, message),
+        }
+    }
+}
+
+/// The pods of a plan that would find no node if all were left to the scheduler, in the plan's
+/// order. Where this is not empty the plan should be repaired: the nodes of these pods stay, or a
+/// machine more is booted.
+///
+/// Equal scores go to the first name, where the real scheduler draws lots: an empty answer is good
+/// evidence and no proof.
+pub fn stranded(input: &PlanningInput, planned: &Planned) -> Vec<Key> {
+    let start = Start::new(input, planned);
+    stranded_steps(input, planned, &start).into_iter().map(|step| step.pod.clone()).collect()
+}
+
+/// Each pod goes where the scheduler puts it: pending pods as soon as machines are up, then each
+/// moved pod in its turn.
+fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start) -> Vec<&'a Move> {
+    let mut snapshot = start.snapshot.clone();
+    for (pod, _) in placed_pods(input, planned) {
+        if let Ok(node) = snapshot.choose(pod) {
+            snapshot.bind(pod.clone(), &node);
+        }
+    }
+    let mut stranded = Vec::new();
+    for step in &planned.plan.moves {
+        let Some(pod) = input.cluster.pods.get(&step.pod) else { continue };
+        let replacement = replacement(input, planned, step, pod);
+        if step.method == MoveMethod::Evict {
+            drop_pod(&mut snapshot, &step.pod);
+        }
+        let mut choice = snapshot.choose(&replacement);
+        if choice.is_err() && step.method == MoveMethod::RollingUpdate {
+            drop_pod(&mut snapshot, &step.pod);
+            choice = snapshot.choose(&replacement);
+        }
+        match choice {
+            Ok(node) => {
+                drop_pod(&mut snapshot, &step.pod);
+                snapshot.bind(replacement, &node);
+            }
+            Err(_) => stranded.push(step),
+        }
+    }
+    stranded
+}
+
+/// A reason in few words: its name and what it is about.
+fn brief(reason: &Reason) -> String {
+    format!("{reason:?}")
+}

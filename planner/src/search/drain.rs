@@ -1,0 +1,112 @@
+//! Emptying nodes into the room that others have, and placing what is pending.
+
+use super::Goal;
+use crate::state::State;
+
+/// Items in the order in which they are placed: what is worth most first.
+pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
+    items.sort_by_key(|item| {
+        let class = state.model.items[*item].class;
+        let profile = &state.model.relations.profiles[state.model.classes[class].profile];
+        (!profile.affinity_own.is_empty(), -goal.bound.worth[class], *item)
+    });
+}
+
+/// The open present or new host that is left with the least worth of room; `None` when none fits.
+pub(super) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> Option<usize> {
+    let class = state.model.items[item].class;
+    let mut best: Option<(i64, usize)> = None;
+    for host in 0..state.open.len() {
+        if state.open[host] && state.fits(class, host) {
+            let left = goal.bound.units.worth(&state.room[host]);
+            if best.is_none_or(|(least, _)| left < least) {
+                best = Some((left, host));
+            }
+        }
+    }
+    best.map(|(_, host)| host)
+}
+
+/// Gives pending pods a place: in existing room, else on the cheapest machine that takes them.
+pub(super) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
+    let mut waiting: Vec<usize> = state.model.pending.iter().copied().filter(|item| state.model.items[*item].standing.blocked.is_none()).collect();
+    by_worth(state, goal, &mut waiting);
+    for item in waiting {
+        match best_host(state, goal, item) {
+            Some(host) => state.place(item, host),
+            None => boot_for(state, item),
+        }
+    }
+}
+
+/// Boots the cheapest machine that takes an item.
+pub(super) fn boot_for(state: &mut State<'_, '_>, item: usize) {
+    let class = state.model.items[item].class;
+    let mut machines: Vec<usize> = (0..state.model.machines.len()).collect();
+    machines.sort_by_key(|machine| (state.model.machines[*machine].offer.price, *machine));
+    for machine in machines {
+        let kind = &state.model.machines[machine];
+        if !state.model.allowed(class, kind.sig) || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims) {
+            continue;
+        }
+        let mark = state.mark();
+        let Some(host) = state.boot(machine) else { continue };
+        if state.fits(class, host) {
+            state.place(item, host);
+            return;
+        }
+        state.undo(mark);
+    }
+}
+
+/// Closes nodes whose pods fit elsewhere, the dearest for what runs there first, until none is left.
+pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
+    let base = state.lonely();
+    loop {
+        let mut nodes: Vec<usize> = (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
+        let waste = |host: usize| -> i64 {
+            let runs: i64 = state.pods[host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
+            let moves = i64::try_from(state.model.hosts[host].home.len()).unwrap_or(0) * goal.move_penalty;
+            (state.model.hosts[host].price.unwrap_or(0) - moves) * 1000 - runs
+        };
+        nodes.sort_by_key(|host| (-waste(*host), *host));
+        let mut closed = false;
+        for host in nodes {
+            closed |= try_close(state, goal, host, base);
+        }
+        if !closed {
+            return;
+        }
+    }
+}
+
+/// Closes one node if that lowers the price.
+fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, host: usize, base: u32) -> bool {
+    let before = goal.price(state);
+    let mark = state.mark();
+    let mut items = state.pods[host].clone();
+    for item in &items {
+        state.lift(*item);
+    }
+    state.close(host);
+    if goal.price(state) - i64::try_from(items.len()).unwrap_or(0) * super::HOMELESS >= before {
+        state.undo(mark);
+        return false;
+    }
+    by_worth(state, goal, &mut items);
+    for item in items {
+        match best_host(state, goal, item) {
+            Some(target) => state.place(item, target),
+            None => {
+                state.undo(mark);
+                return false;
+            }
+        }
+    }
+    if goal.price(state) >= before || state.lonely() > base || !super::spread_kept(state) {
+        state.undo(mark);
+        return false;
+    }
+    state.commit();
+    true
+}

@@ -1,0 +1,73 @@
+//! The search for a cheaper placement.
+//!
+//! A plan may close present nodes and boot machines. Pods of nodes that stay do not move, so a
+//! placement is: which nodes are closed, which machines are booted, and where the pods of closed
+//! nodes and the pending pods go.
+
+mod drain;
+mod random;
+mod ruin;
+
+use crate::bound::Bound;
+use crate::model::Model;
+use crate::state::State;
+
+/// Price of a pod without a place: more than any machine.
+pub(crate) const HOMELESS: i64 = 1_000_000_000_000;
+
+/// What the search minimises and may spend.
+pub(crate) struct Goal<'b> {
+    /// Unit prices and worths that guide it.
+    pub(crate) bound: &'b Bound,
+    /// Micro-USD per hour for each pod that moves.
+    pub(crate) move_penalty: i64,
+    /// Steps.
+    pub(crate) steps: u32,
+    /// Seed of its choices.
+    pub(crate) seed: u64,
+}
+
+impl Goal<'_> {
+    /// Price of a placement, moves and homeless pods included.
+    pub(crate) fn price(&self, state: &State<'_, '_>) -> i64 {
+        state.cost + self.move_penalty * state.moved + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
+    }
+}
+
+/// Shares of the leaving nodes, in percent, that the start by threshold tries.
+const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
+
+/// Finds good placements, the best first: the improved one, the one that only empties nodes, and
+/// the one that only places what is pending. Work is bounded by `goal.steps`.
+pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
+    let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
+    let t0 = std::time::Instant::now();
+    let present = State::present(model, slots);
+    let mut kept = present.clone();
+    drain::place_pending(&mut kept, goal);
+    kept.commit();
+    let mut drained = kept.clone();
+    drain::drain(&mut drained, goal);
+    drained.commit();
+    let mut start = drained.clone();
+    if goal.steps > 0 {
+        for percent in THRESHOLDS {
+            if let Some(state) = ruin::close_wasteful(&kept, goal, percent)
+                && goal.price(&state) < goal.price(&start)
+            {
+                start = state;
+            }
+        }
+    }
+    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("starts {:?}", t0.elapsed()); }
+    let improved = ruin::improve(&present, start, goal, goal.steps, goal.seed);
+    let mut found = vec![improved, drained, kept];
+    found.sort_by_key(|state| goal.price(state));
+    found
+}
+
+/// Whether no spread constraint over zones is worse than it may be, or than it was.
+pub(crate) fn spread_kept(state: &State<'_, '_>) -> bool {
+    let relations = &state.model.relations;
+    (0..relations.spreads.len()).all(|spread| state.skew(spread) <= relations.spreads[spread].max_skew.max(relations.spreads[spread].skew_now))
+}

@@ -1,0 +1,179 @@
+//! The order of the moves, found by carrying them out as kube-scheduler would.
+//!
+//! The planner's mapping says that everything fits; it does not say that the scheduler, which knows
+//! nothing of it, gets there. So the plan is rehearsed: new machines stand, expiring nodes take
+//! nothing, and pods are recreated one by one, largest first, each on the node that the scheduler
+//! prefers. Where every pod finds a place the rehearsal is the plan's order and its expectation of
+//! where pods go.
+//!
+//! Small plans are rehearsed on the reference model ([`crate::scheduler`]), large ones on the
+//! compiled model with the scores that matter most ([`preferences`]).
+
+mod preferences;
+mod reference;
+
+use journal_schema::plan::MoveMethod;
+
+use crate::model::{CPU, MEMORY, Model};
+use crate::state::{NOWHERE, State};
+use preferences::Preferences;
+use reference::Reference;
+
+/// Moves × hosts up to which the reference model is used.
+const REFERENCE_WORK: usize = 250_000;
+
+/// One step: an item goes to a host slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) item: usize,
+    pub(crate) host: usize,
+}
+
+/// What is to be done: by host slot, which present nodes leave and which machines are new.
+pub(crate) struct Change {
+    /// Present nodes that leave, ascending.
+    pub(crate) leaving: Vec<usize>,
+    /// Machines to boot, by their order.
+    pub(crate) machines: Vec<usize>,
+}
+
+impl Change {
+    /// What a placement changes.
+    pub(crate) fn of(state: &State<'_, '_>) -> Self {
+        let leaving = (0..state.nodes()).filter(|host| !state.open[*host]).collect();
+        let mut machines: Vec<usize> =
+            (state.nodes()..state.open.len()).filter(|host| state.open[*host] && !state.pods[*host].is_empty()).map(|host| state.machine[host]).collect();
+        machines.sort_unstable();
+        Self { leaving, machines }
+    }
+}
+
+/// A rehearsal's outcome.
+pub(crate) struct Rehearsal<'m, 'a> {
+    /// Steps that were possible, in order; pending pods first.
+    pub(crate) steps: Vec<Step>,
+    /// Items that found no place.
+    pub(crate) stuck: Vec<usize>,
+    /// The placement at the end, leaving nodes still open.
+    pub(crate) state: State<'m, 'a>,
+}
+
+/// How much harder a pod with rules about other pods is to place than its size tells.
+const HARDER: i128 = 4;
+
+/// Who chooses a pod's node.
+enum Chooser<'a> {
+    Reference(Box<Reference<'a>>),
+    Compiled(Box<Preferences>),
+}
+
+/// Rehearses a change. Time: moves × hosts.
+pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change) -> Rehearsal<'m, 'a> {
+    let mut state = State::present(model, change.machines.len() + crate::settle::SPARE_SLOTS);
+    for machine in &change.machines {
+        state.boot(*machine);
+    }
+    let mut leaving = vec![false; state.open.len()];
+    for host in &change.leaving {
+        leaving[*host] = true;
+    }
+    let mut moving: Vec<usize> = change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
+    sort(&state, &leaving, &mut moving);
+    // The scheduler tries pending pods before anything moves, in an order of its own.
+    let mut waiting: Vec<usize> = model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
+    let work = (moving.len() + waiting.len()) * (model.hosts.len() + change.machines.len());
+    waiting.append(&mut moving);
+    let mut chooser = if work <= REFERENCE_WORK {
+        Chooser::Reference(Box::new(Reference::new(model, change)))
+    } else {
+        Chooser::Compiled(Box::new(Preferences::new(&state, leaving)))
+    };
+
+    let mut steps = Vec::new();
+    // A pod that waits for another (an affinity, a spread that evens out) may succeed a round later.
+    loop {
+        let mut later = Vec::new();
+        let before = steps.len();
+        for item in waiting {
+            let old = state.at[item];
+            let host = match &mut chooser {
+                Chooser::Reference(reference) => {
+                    let host = reference.step(model, item);
+                    if let Some(host) = host {
+                        if old != NOWHERE {
+                            state.lift(item);
+                        }
+                        state.place(item, host);
+                    }
+                    host
+                }
+                Chooser::Compiled(preferences) => step(&mut state, preferences, item),
+            };
+            match host {
+                Some(host) => steps.push(Step { item, host }),
+                None => later.push(item),
+            }
+        }
+        waiting = later;
+        if waiting.is_empty() || steps.len() == before {
+            return Rehearsal { steps, stuck: waiting, state };
+        }
+    }
+}
+
+/// Moves one item as its method does; `None` when no node takes it.
+fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -> Option<usize> {
+    let old = state.at[item];
+    let method = state.model.items[item].standing.method;
+    let beside = if old == NOWHERE || method != MoveMethod::Evict { preferences.choose(state, item) } else { None };
+    let may_leave_first = old != NOWHERE && method != MoveMethod::Surge;
+    if let (None, false) = (beside, may_leave_first) {
+        return None;
+    }
+    if old != NOWHERE {
+        preferences.left(item, old);
+        state.lift(item);
+    }
+    let chosen = beside.or_else(|| preferences.choose(state, item));
+    match chosen {
+        Some(host) => {
+            preferences.arrived(item, host);
+            state.place(item, host);
+        }
+        None if old != NOWHERE => {
+            preferences.arrived(item, old);
+            state.place(item, old);
+        }
+        None => {}
+    }
+    chosen
+}
+
+/// Pods that few hosts may take first, then the largest share of a typical host; pods that need
+/// others near come after those.
+fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
+    let model = state.model;
+    let open: Vec<usize> = (0..state.open.len()).filter(|host| state.open[*host] && !leaving[*host]).collect();
+    let mean = |dim: usize| {
+        let total = |host: usize| i128::from(state.room[host][dim].max(0));
+        let sum: i128 = open.iter().map(|host| total(*host)).sum();
+        (sum / i128::try_from(open.len().max(1)).unwrap_or(1)).max(1)
+    };
+    let typical = (mean(CPU), mean(MEMORY));
+    // In which tenth of the hosts pods of a static row may run, capped where half of them will do.
+    let scarcity: Vec<usize> = model
+        .compatible
+        .iter()
+        .map(|row| (open.iter().filter(|host| row[state.sig[**host]]).count() * 10 / open.len().max(1)).min(5))
+        .collect();
+    items.sort_by_key(|item| {
+        let class = &model.classes[model.items[*item].class];
+        let profile = &model.relations.profiles[class.profile];
+        let share = |dim: usize, typical: i128| i128::from(class.request[dim]) * 1_000_000 / typical;
+        let size = share(CPU, typical.0).max(share(MEMORY, typical.1));
+        // A pod that other pods keep off most hosts is as hard to place as one several times its size.
+        let bound_by_others = !profile.anti_own.is_empty() || !profile.spread_own.is_empty();
+        let size = if bound_by_others { size * HARDER } else { size };
+        (!profile.affinity_own.is_empty(), scarcity[class.statics], -size, *item)
+    });
+}

@@ -1,0 +1,156 @@
+//! The rehearsal on the reference model of the scheduler.
+
+use std::collections::BTreeMap;
+
+use journal_schema::effect::EXPIRING_KEY;
+use journal_schema::facts::{DoNotDisrupt, Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect};
+use journal_schema::plan::MoveMethod;
+use journal_schema::text::{Few, Name};
+use journal_schema::units::{Bytes, MilliCpu, Timestamp};
+
+use super::Change;
+use crate::model::{CPU, MEMORY, Model};
+use crate::rules::HOSTNAME;
+use crate::scheduler::Snapshot;
+
+/// A name that no real node has, for a new machine. The linter uses the same, so that ties fall alike.
+pub(super) fn new_name(slot: usize) -> String {
+    format!("new machine {slot}")
+}
+
+/// The reference scheduler over the cluster as the change leaves it.
+pub(super) struct Reference<'a> {
+    snapshot: Snapshot,
+    slots: BTreeMap<Name, usize>,
+    input: &'a journal_schema::plan::PlanningInput,
+}
+
+impl<'a> Reference<'a> {
+    pub(super) fn new(model: &Model<'a>, change: &Change) -> Self {
+        let mut snapshot = Snapshot::new(&model.input.cluster);
+        let mut slots: BTreeMap<Name, usize> = model.hosts.iter().enumerate().map(|(slot, host)| (host.fact.name.clone(), slot)).collect();
+        let expiring = Taint {
+            key: Name::truncated(EXPIRING_KEY),
+            value: Name::truncated(model.input.iteration.to_string()),
+            effect: TaintEffect::NoSchedule,
+        };
+        for host in &change.leaving {
+            let mut node = model.hosts[*host].fact.clone();
+            let taints = node.taints.iter().cloned().chain([expiring.clone()]).collect();
+            node.taints = Few::new(taints).unwrap_or(node.taints);
+            snapshot.put_node(node);
+        }
+        for (slot, machine) in change.machines.iter().enumerate() {
+            let name = Name::truncated(new_name(slot));
+            boot(model, *machine, &name, &mut snapshot);
+            slots.insert(name, model.hosts.len() + slot);
+        }
+        Self { snapshot, slots, input: model.input }
+    }
+
+    /// Moves one item as its method does; the slot it goes to, or `None` when no node takes it.
+    pub(super) fn step(&mut self, model: &Model<'_>, item: usize) -> Option<usize> {
+        let item = &model.items[item];
+        let Some(home) = item.home else {
+            let node = self.snapshot.choose(item.fact).ok()?;
+            self.snapshot.bind(item.fact.clone(), &node);
+            return self.slots.get(&node).copied();
+        };
+        let replacement = replacement(model, item);
+        let method = item.standing.method;
+        let mut choice = if method == MoveMethod::Evict { None } else { self.snapshot.choose(&replacement).ok() };
+        if choice.is_none() && method == MoveMethod::Surge {
+            return None;
+        }
+        self.snapshot.unbind(&item.fact.key);
+        if choice.is_none() {
+            choice = self.snapshot.choose(&replacement).ok();
+        }
+        match choice {
+            Some(node) => {
+                self.snapshot.bind(replacement, &node);
+                self.slots.get(&node).copied()
+            }
+            None => {
+                let node = &model.hosts[home].fact.name;
+                if let Some(pod) = self.input.cluster.pods.get(&item.fact.key) {
+                    self.snapshot.bind(pod.clone(), node);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The pod that comes in a moved one's place.
+fn replacement(model: &Model<'_>, item: &crate::model::Item<'_>) -> PodFact {
+    let mut pod = item.fact.clone();
+    pod.node = None;
+    if pod.owner.as_ref().is_none_or(|owner| owner.kind != OwnerKind::StatefulSet) {
+        pod.key.name = Name::truncated(format!("{} moved", pod.key.name));
+    }
+    let request = &model.classes[item.class].request;
+    pod.spec.requests.cpu = MilliCpu(request[CPU]);
+    pod.spec.requests.memory = Bytes(request[MEMORY]);
+    pod
+}
+
+/// Puts a new machine into the snapshot, with its system pods as one pod.
+fn boot(model: &Model<'_>, machine: usize, name: &Name, snapshot: &mut Snapshot) {
+    let offer = &model.machines[machine].offer;
+    let pool = &model.input.pools[offer.pool];
+    let mut labels = offer.labels.clone();
+    labels.insert(Name::truncated(HOSTNAME), name.clone());
+    let mut overhead = pool.allocatable.clone();
+    overhead.sub(&offer.capacity);
+    let mut allocatable = pool.allocatable.clone();
+    // One pod stands for several: the others' places are taken off.
+    allocatable.pods -= (overhead.pods - 1).max(0);
+    snapshot.put_node(NodeFact {
+        name: name.clone(),
+        uid: Name::default(),
+        provider_id: Name::default(),
+        instance_id: None,
+        labels,
+        taints: Few::new(offer.taints.clone()).unwrap_or_default(),
+        unschedulable: false,
+        allocatable,
+        ready: true,
+        ready_changed_at: None,
+        created_at: model.input.now,
+        deletion_at: None,
+        scale_down_disabled: false,
+        do_not_disrupt: DoNotDisrupt::No,
+        excluded: false,
+        unknown: Few::default(),
+    });
+    if overhead.pods > 0 {
+        snapshot.bind(system_pod(name, overhead), name);
+    }
+    if !model.extra.drivers.is_empty() {
+        let limits = model.extra.attach_limits(&model.machines[machine].room);
+        snapshot.set_attach_limits(name.clone(), limits);
+    }
+}
+
+fn system_pod(node: &Name, requests: journal_schema::units::Resources) -> PodFact {
+    PodFact {
+        key: Key::new(Name::truncated("system of new machines"), node.clone()),
+        uid: Name::default(),
+        owner: None,
+        node: Some(node.clone()),
+        phase: PodPhase::Running,
+        ready: true,
+        unschedulable: false,
+        created_at: Timestamp(0),
+        deletion_at: None,
+        labels: BTreeMap::new(),
+        spec: PodSpecFact { requests, ..PodSpecFact::default() },
+        mirror: false,
+        safe_to_evict: None,
+        do_not_disrupt: DoNotDisrupt::No,
+        prefer_no_eviction: false,
+        deletion_cost: 0,
+        excluded: false,
+    }
+}
