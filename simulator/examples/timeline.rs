@@ -1,0 +1,63 @@
+//! Prints what happens in a run, for people who look into one:
+//! `cargo run -p simulator --example timeline -- SCENARIO SEED [PLACE …]`
+//! where PLACE numbers say where the daemon is killed.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use journal_schema::event::{Event, WatchEvent};
+use simulator::Scenario;
+use simulator::runner::{Crashes, Progress, RunOptions, run_with};
+use simulator::world::BEGIN;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("small", String::as_str);
+    let seed = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let places = arguments.iter().skip(2).filter_map(|text| text.parse().ok()).collect();
+    let scenario = match Scenario::find(name, seed) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            eprintln!("{error}");
+            return;
+        }
+    };
+    let options = RunOptions { crashes: Crashes { places, phases: Vec::new() }, ..RunOptions::default() };
+    let mut phase = None;
+    let result = run_with(scenario, seed, &options, &mut |progress| match progress {
+        Progress::Entry(entry, state) => {
+            let secs = entry.at.since(BEGIN).0 / 100;
+            let text = match &entry.event {
+                Event::Watch(WatchEvent::Applied(object)) => format!("applied {:?} {}", object.kind(), object.key()),
+                Event::Watch(WatchEvent::Deleted { kind, key }) => format!("deleted {kind:?} {key}"),
+                Event::Watch(_) => return,
+                Event::Intents { effects } => effects
+                    .iter()
+                    .map(|(id, effect)| format!("{id} {}", short(effect)))
+                    .collect::<Vec<_>>()
+                    .join("\n              "),
+                Event::Outcome { id, outcome } => format!("{id} -> {}", cut(&format!("{outcome:?}"))),
+                other => cut(&format!("{other:?}")),
+            };
+            let name = state.phase().name();
+            if phase != Some(name) {
+                println!("{:>6}.{} ===== {name:?} {:?}", secs / 10, secs % 10, state.holds());
+                phase = Some(name);
+            }
+            println!("{:>6}.{} #{} {} {text}", secs / 10, secs % 10, entry.seq, entry.event.name());
+        }
+        Progress::Killed(place) => println!("-------------- killed {place:?}"),
+        Progress::Resumes(at) => println!("-------------- resumes at {}", at.since(BEGIN).0 / 1000),
+    });
+    match result {
+        Ok(report) => println!("{report:#?}"),
+        Err(error) => eprintln!("{error:?}"),
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(220).collect()
+}
+
+fn short(effect: &journal_schema::effect::Effect) -> String {
+    cut(&format!("{effect:?}"))
+}

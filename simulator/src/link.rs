@@ -1,0 +1,87 @@
+//! The daemon's connection to the world: what it waits for and what it asks.
+
+use journal_schema::effect::{Effect, EffectId};
+use journal_schema::event::Event;
+use journal_schema::units::{Millis, Timestamp};
+
+use crate::faults::{FaultKind, RequestFault};
+use crate::world::{Action, World};
+
+/// What a wait gave.
+#[derive(Debug)]
+pub struct News {
+    /// The time now.
+    pub now: Timestamp,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// The run's time is up.
+    pub over: bool,
+}
+
+impl World {
+    /// A daemon begins: it lists and watches everything. The first time, the judge begins to count
+    /// and faults with a time are set.
+    pub fn connect(&mut self) {
+        self.session += 1;
+        self.connected = true;
+        self.inbox.clear();
+        self.follow_all();
+        if self.daemon_since.is_none() {
+            self.daemon_since = Some(self.now);
+            let cost = self.cost_per_hour();
+            self.judge.begin(self.now, cost);
+            self.start_late_workloads();
+            for mut rule in self.scenario.cloud_faults.clone() {
+                let later = |at: Timestamp| Timestamp(self.now.0 + at.0);
+                rule.from = Some(rule.from.map_or(self.now, later));
+                rule.until = rule.until.map(later);
+                self.cloud.add_fault(rule);
+            }
+            for (after, kind) in self.faults.timed() {
+                self.after(after, Action::Fault(kind));
+            }
+        }
+    }
+
+    /// The daemon dies: requests under way arrive all the same, answers reach nobody.
+    pub fn disconnect(&mut self) {
+        self.connected = false;
+        self.inbox.clear();
+        self.watch.unfollow();
+        self.judge.forget_unflushed();
+    }
+
+    /// Lets time pass until there is news for the daemon, `deadline` comes, or the run's time is up.
+    pub fn wait_for_news(&mut self, deadline: Option<Timestamp>) -> News {
+        let end = self.stop_at.unwrap_or(Timestamp(i64::MAX));
+        let until = deadline.map_or(end, |deadline| deadline.min(end));
+        while self.inbox.is_empty() && self.now < until && self.turn(until) {}
+        if self.inbox.is_empty() && until < Timestamp(i64::MAX) {
+            self.now = self.now.max(until);
+        }
+        let over = self.now >= end || (self.inbox.is_empty() && until == Timestamp(i64::MAX));
+        News { now: self.now, events: std::mem::take(&mut self.inbox), over }
+    }
+
+    /// Sends requests.
+    pub fn send(&mut self, effects: Vec<(EffectId, Effect)>) {
+        let since = self.since_daemon();
+        for (id, effect) in effects {
+            self.judge.sent(self.now, id, &effect);
+            let struck = self.faults.strike(&effect, since, self.rng.of("faults"));
+            let mut fault = None;
+            for kind in struck {
+                match kind {
+                    FaultKind::Request(request) => fault = Some(request),
+                    other => self.after(Millis(0), Action::Fault(other)),
+                }
+            }
+            let mut latency = Millis(self.rng.of("latency").between(2, 25));
+            if let Some(RequestFault::Delayed(span)) = fault {
+                latency.0 += span.0;
+            }
+            let session = self.session;
+            self.after(latency, Action::Arrive { session, id, effect: Box::new(effect), fault });
+        }
+    }
+}

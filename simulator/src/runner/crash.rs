@@ -1,0 +1,75 @@
+//! Where the daemon is killed: before and after every append and flush and around every request.
+
+use std::collections::BTreeSet;
+
+use engine::PhaseName;
+
+/// When to kill the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crashes {
+    /// At these places, counted from 1 over the whole run, all lives together: before and after
+    /// each append, each flush and each request that is sent.
+    pub places: BTreeSet<u64>,
+    /// Right after the first changing request of each of these phases.
+    pub phases: Vec<PhaseName>,
+}
+
+/// What the daemon was about to do, or had done, at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Before an entry is appended.
+    BeforeAppend,
+    /// After, not flushed.
+    AfterAppend,
+    /// Before a flush.
+    BeforeFlush,
+    /// After it: intents are durable, requests not sent.
+    AfterFlush,
+    /// Before a request is sent.
+    BeforeRequest,
+    /// After: it will be carried out, and nobody waits for the answer.
+    AfterRequest,
+}
+
+/// The switch that kills.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Switch {
+    crashes: Crashes,
+    passed: u64,
+    /// The daemon of this life is dead: nothing it still does has an effect.
+    pub(super) dead: bool,
+    /// Every place that was passed, when they are to be listed.
+    pub(super) log: Vec<Place>,
+    pub(super) killed_at: Vec<Place>,
+}
+
+impl Switch {
+    pub(super) fn new(crashes: Crashes) -> Self {
+        Self { crashes, ..Self::default() }
+    }
+
+    /// Passes a place. False when the daemon dies here, or is dead already.
+    pub(super) fn pass(&mut self, place: Place) -> bool {
+        if self.dead {
+            return false;
+        }
+        self.passed += 1;
+        self.log.push(place);
+        if self.crashes.places.contains(&self.passed) {
+            self.dead = true;
+            self.killed_at.push(place);
+        }
+        !self.dead
+    }
+
+    /// A changing request was sent in this phase.
+    pub(super) fn sent_in(&mut self, phase: PhaseName) {
+        if let Some(index) = self.crashes.phases.iter().position(|planned| *planned == phase)
+            && !self.dead
+        {
+            self.crashes.phases.remove(index);
+            self.dead = true;
+            self.killed_at.push(Place::AfterRequest);
+        }
+    }
+}

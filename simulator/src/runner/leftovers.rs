@@ -1,0 +1,58 @@
+//! What kinema left behind in the world.
+
+use journal_schema::effect::{EXPIRING_KEY, OPTIMAL_KEY};
+use journal_schema::text::Name;
+
+use crate::affinity;
+use crate::world::World;
+
+/// Everything of kinema's that is still there, for people.
+pub(super) fn list(world: &World) -> Vec<String> {
+    let mut found = Vec::new();
+    for node in world.facts.nodes.values() {
+        for key in [OPTIMAL_KEY, EXPIRING_KEY] {
+            if node.labels.contains_key(&Name::truncated(key)) {
+                found.push(format!("label {key} on node {}", node.name));
+            }
+        }
+        if node.taints.iter().any(|taint| taint.key == EXPIRING_KEY) {
+            found.push(format!("taint {EXPIRING_KEY} on node {}", node.name));
+        }
+    }
+    let costs = world.facts.pods.values().filter(|pod| pod.deletion_cost != 0 && pod.deletion_at.is_none());
+    found.extend(costs.map(|pod| format!("deletion cost on pod {}", pod.key)));
+    for (id, workload) in &world.facts.workloads {
+        if let Some(wanted) = world.judge.wanted_of(id)
+            && wanted != workload.replicas
+        {
+            found.push(format!("{id} has {} replicas where {wanted} are wanted", workload.replicas));
+        }
+    }
+    for (id, (affinity, limit)) in &world.inner.original_templates {
+        let Some(inner) = world.inner.workloads.get(id) else { continue };
+        if !affinity::same(inner.affinity.as_deref(), affinity.as_deref()) {
+            found.push(format!("affinity of {id}"));
+        }
+        if !affinity::same(inner.max_unavailable.as_deref(), limit.as_deref()) {
+            found.push(format!("maxUnavailable of {id}"));
+        }
+    }
+    let created: Vec<&Name> = world.judge.created().collect();
+    for name in created {
+        let serves = world.facts.nodes.get(name).is_some_and(|node| node.ready);
+        if !serves && listed(world, name) {
+            found.push(format!("machine {name} is no node in service"));
+        }
+    }
+    found
+}
+
+fn listed(world: &World, name: &Name) -> bool {
+    let mut cloud = world.cloud.clone();
+    cloud.set_faults(Vec::new());
+    let pools: Vec<Name> = world.scenario.pools.iter().map(crate::scenario::PoolSpec::id).collect();
+    pools.iter().any(|pool| {
+        let instances = cloud.list_managed(world.now, pool).unwrap_or_default();
+        instances.iter().any(|instance| instance.name == *name)
+    })
+}

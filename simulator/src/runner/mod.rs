@@ -1,0 +1,296 @@
+//! Runs a scenario to its end with the real loop and the real core, kills and resumes the daemon on
+//! the way, and reports what the judge saw.
+
+mod crash;
+mod leftovers;
+mod replay;
+mod report;
+mod store;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use driver::{Driver, DriverError, Identity, Outside, Woken};
+use engine::{PhaseName, State};
+use journal::{JournalId, OpenError, Source};
+use journal_schema::effect::{Effect, EffectId};
+use journal_schema::entry::Entry;
+use journal_schema::policy::Policy;
+use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
+
+use crate::scenario::Scenario;
+use crate::text::name;
+use crate::world::{BuildError, World};
+use crash::Switch;
+pub use crash::{Crashes, Place};
+pub use report::{Ending, SimulationReport};
+use store::{Disk, Watched};
+
+/// What a run is given beside its scenario and seed.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Where the daemon is killed.
+    pub crashes: Crashes,
+    /// The journal's directory; in memory without one.
+    pub directory: Option<PathBuf>,
+    /// Ends after so many iterations that changed something; 1 when zero.
+    pub iterations: u32,
+}
+
+/// News of a run, for a progress display.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// An entry was folded.
+    Entry(&'a Entry, &'a State),
+    /// The daemon was killed.
+    Killed(Place),
+    /// It is about to start again, at this time.
+    Resumes(Timestamp),
+}
+
+/// A run that could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scenario cannot be built.
+    #[error("the scenario cannot be built")]
+    Build(#[from] BuildError),
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened")]
+    Open(#[from] Box<OpenError>),
+    /// The daemon stopped by itself.
+    #[error("the daemon stopped by itself")]
+    Driver(#[from] Box<DriverError>),
+}
+
+/// How long the world is watched after the last iteration.
+const TAIL: Millis = Millis::from_minutes(2);
+
+/// Everything outside of the daemon, shared by its journal and its port.
+struct Bench {
+    world: World,
+    switch: Switch,
+    /// The journal, while no daemon has it open.
+    disk: Option<Disk>,
+}
+
+/// The daemon's port to the world.
+struct Link<'a, 'b> {
+    bench: Rc<RefCell<Bench>>,
+    progress: &'a mut dyn FnMut(Progress<'_>),
+    watched: &'b mut Iterations,
+}
+
+/// Counts iterations as they end, over all lives.
+#[derive(Debug, Default)]
+struct Iterations {
+    wanted: u32,
+    ended: u32,
+    moves: u64,
+    last: Option<(u64, Ending, Option<String>)>,
+    phase: Option<PhaseName>,
+}
+
+impl Iterations {
+    /// Looks whether one has just ended. True when it was the last that was wanted.
+    fn look(&mut self, state: &State) -> bool {
+        self.phase = Some(state.phase().name());
+        let Some(finished) = state.last_finished() else { return false };
+        if self.last.as_ref().is_some_and(|(iteration, ..)| *iteration >= finished.iteration) {
+            return false;
+        }
+        let ending = match (&finished.reason, finished.unwound) {
+            (_, true) => Ending::Unwound,
+            (None, false) => Ending::Completed,
+            (Some(_), false) => Ending::Untouched,
+        };
+        let reason = finished.reason.as_ref().map(code);
+        self.last = Some((finished.iteration, ending, reason));
+        self.moves += u64::from(finished.counts.2);
+        if ending != Ending::Untouched {
+            self.ended += 1;
+        }
+        ending != Ending::Untouched && self.ended >= self.wanted
+    }
+}
+
+/// A reason's code: its variant's name.
+fn code(reason: &journal_schema::reason::Reason) -> String {
+    let text = format!("{reason:?}");
+    text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+}
+
+impl Outside for &mut Link<'_, '_> {
+    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
+        let mut bench = self.bench.borrow_mut();
+        if bench.switch.dead {
+            return Woken { now: bench.world.now(), events: Vec::new(), stop: true };
+        }
+        let news = bench.world.wait_for_news(deadline);
+        Woken { now: news.now, events: news.events, stop: news.over }
+    }
+
+    fn perform(&mut self, effects: Vec<(EffectId, Effect)>) {
+        let mut bench = self.bench.borrow_mut();
+        for (id, effect) in effects {
+            if !bench.switch.pass(Place::BeforeRequest) {
+                return;
+            }
+            let mutates = effect.mutates();
+            bench.world.send(vec![(id, effect)]);
+            if !bench.switch.pass(Place::AfterRequest) {
+                return;
+            }
+            if let (true, Some(phase)) = (mutates, self.watched.phase) {
+                bench.switch.sent_in(phase);
+            }
+        }
+    }
+
+    fn observed(&mut self, entry: &Entry, state: &State) {
+        (self.progress)(Progress::Entry(entry, state));
+        if self.watched.look(state) {
+            let mut bench = self.bench.borrow_mut();
+            let stop = bench.world.now().plus(TAIL);
+            let sooner = bench.world.stop_at.is_none_or(|at| stop < at);
+            if sooner {
+                bench.world.stop_at = Some(stop);
+            }
+        }
+    }
+}
+
+/// Runs a scenario. The same scenario, seed and options give the same report.
+///
+/// # Errors
+/// See [`RunError`]. Broken rules and leftovers are no errors: they are in the report.
+pub fn run(scenario: Scenario, seed: u64, options: &RunOptions) -> Result<SimulationReport, RunError> {
+    run_with(scenario, seed, options, &mut |_| {})
+}
+
+/// Runs a scenario and tells what happens on the way.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_with(
+    scenario: Scenario,
+    seed: u64,
+    options: &RunOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<SimulationReport, RunError> {
+    let policy = scenario.policy.clone();
+    let limit = scenario.limit;
+    let scenario_name = scenario.name.clone();
+    let id = JournalId::derived(format!("simulation of {scenario_name} under seed {seed}"));
+    let mut world = World::new(scenario, seed)?;
+    world.judge.watch_journal();
+    let (start, cost_before) = (world.now(), world.cost_per_hour());
+    world.stop_at = Some(start.plus(limit));
+    let disk = Some(Disk::new(id, options.directory.clone()));
+    let bench = Rc::new(RefCell::new(Bench { world, switch: Switch::new(options.crashes.clone()), disk }));
+    let mut iterations = Iterations { wanted: options.iterations.max(1), ..Iterations::default() };
+    let mut lives = 0;
+    let (journal, state) = loop {
+        lives += 1;
+        let mut link = Link { bench: Rc::clone(&bench), progress: &mut *progress, watched: &mut iterations };
+        if let Some(ended) = live(&bench, &mut link, id, lives, &policy)? {
+            break ended;
+        }
+        let place = bench.borrow().switch.killed_at.last().copied().unwrap_or(Place::BeforeAppend);
+        (link.progress)(Progress::Killed(place));
+        let mut bench = bench.borrow_mut();
+        bench.switch.dead = false;
+        bench.world.disconnect();
+        // What a container's restart takes.
+        let down = Millis(bench.world.rng.of("restarts").between(1_000, 15_000));
+        bench.world.run_for(down);
+        progress(Progress::Resumes(bench.world.now()));
+    };
+    let replayed = replay::check(&journal, &state);
+    let mut bench = bench.borrow_mut();
+    let Bench { world, switch, .. } = &mut *bench;
+    let now = world.now();
+    world.judge.advance(now);
+    Ok(report(world, switch, &journal, &state, &iterations, replayed, (scenario_name, seed, start, cost_before)))
+}
+
+/// One life of the daemon. `None` when it was killed.
+fn live(
+    bench: &Rc<RefCell<Bench>>,
+    link: &mut Link<'_, '_>,
+    id: JournalId,
+    epoch: u64,
+    policy: &Policy,
+) -> Result<Option<(Watched, State)>, RunError> {
+    let Some(disk) = bench.borrow_mut().disk.take() else { return Ok(None) };
+    let (store, tail_cut) = disk.open(id).map_err(Box::new)?;
+    let watched = Watched { store, bench: Rc::clone(bench) };
+    let now = {
+        let mut bench = bench.borrow_mut();
+        bench.world.connect();
+        bench.world.now()
+    };
+    let identity =
+        Identity { epoch, build: name(env!("CARGO_PKG_VERSION")), own_pod: None, policy: policy.clone(), tail_cut };
+    let ended = Driver::start(watched, link, identity, now).and_then(|mut driver| {
+        let ended = driver.run();
+        let (journal, _, state) = driver.into_parts();
+        ended.map(|()| (journal, state))
+    });
+    match ended {
+        _ if bench.borrow().switch.dead => Ok(None),
+        Ok(ended) => Ok(Some(ended)),
+        Err(error) => Err(RunError::Driver(Box::new(error))),
+    }
+}
+
+fn report(
+    world: &World,
+    switch: &Switch,
+    journal: &Watched,
+    state: &State,
+    iterations: &Iterations,
+    replayed: Result<(), String>,
+    (scenario, seed, start, cost_before): (String, u64, Timestamp, MicroUsdPerHour),
+) -> SimulationReport {
+    let (iteration, mut ending, reason) = iterations.last.clone().unwrap_or((0, Ending::Untouched, None));
+    let changing = matches!(
+        state.phase().name(),
+        PhaseName::Booting | PhaseName::Labelling | PhaseName::Rolling | PhaseName::Draining | PhaseName::Unwinding
+    );
+    if changing && state.iteration() > iteration && iterations.ended < iterations.wanted {
+        ending = Ending::Unfinished;
+    }
+    let leftover_list = leftovers::list(world);
+    let violation_list: Vec<String> = world.judge.violations().iter().map(ToString::to_string).collect();
+    let span = world.now().since(start);
+    let untouched = i128::from(cost_before.0) * i128::from(span.0) / 3_600_000;
+    let deleted = world.judge.deleted_count();
+    SimulationReport {
+        scenario,
+        seed,
+        ending,
+        reason,
+        cost_per_hour_before: cost_before,
+        cost_per_hour_after: world.cost_per_hour(),
+        lower_bound_per_hour: state.planned().map_or(MicroUsdPerHour(0), |(_, planned)| planned.plan.lower_bound),
+        integrated_cost: world.integrated_cost(),
+        reckoned_cost: state.spent(),
+        untouched_cost: MicroUsd(i64::try_from(untouched).unwrap_or(i64::MAX)),
+        highest_cost_per_hour: world.judge.highest_cost(),
+        crashes: u32::try_from(switch.killed_at.len()).unwrap_or(u32::MAX),
+        journal_entries: journal.durable_last().map_or(0, |last| last.seq),
+        replay_identical: replayed.is_ok(),
+        replay_difference: replayed.err(),
+        leftovers: leftover_list.len(),
+        leftover_list,
+        invariant_violations: violation_list.len(),
+        violation_list,
+        moves: iterations.moves,
+        machines: (world.judge.created().count(), deleted),
+        unavailable_pod_seconds: world.judge.unavailable_ms() / 1000,
+        unavailable_list: world.judge.unavailable().into_iter().map(|(id, ms)| (id.to_string(), ms / 1000)).collect(),
+        virtual_seconds: span.0 / 1000,
+        crash_places: switch.log.len() as u64,
+    }
+}

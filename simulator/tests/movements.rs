@@ -1,0 +1,63 @@
+//! Every small world ends as it is expected to end, breaks no rule and leaves nothing behind.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use simulator::Scenario;
+use simulator::runner::{Ending, RunOptions, run};
+use simulator::scenario::Expected;
+
+/// What is wrong with a run; empty when nothing is.
+fn complaints(name: &str, seed: u64) -> Vec<String> {
+    let scenario = Scenario::find(name, seed).unwrap();
+    let expected = scenario.expected;
+    let report = match run(scenario, seed, &RunOptions::default()) {
+        Ok(report) => report,
+        Err(error) => {
+            return vec![format!("{name}: {error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))];
+        }
+    };
+    println!(
+        "{name}: {:?} {:?} {} -> {} bound {} moves {} machines {:?} unavailable {} s {:?} entries {} places {} in {} s, cost {} reckoned {}",
+        report.ending,
+        report.reason,
+        report.cost_per_hour_before,
+        report.cost_per_hour_after,
+        report.lower_bound_per_hour,
+        report.moves,
+        report.machines,
+        report.unavailable_pod_seconds,
+        report.unavailable_list,
+        report.journal_entries,
+        report.crash_places,
+        report.virtual_seconds,
+        report.integrated_cost,
+        report.reckoned_cost,
+    );
+    let mut found = Vec::new();
+    let fits = match expected {
+        Expected::Completed => report.ending == Ending::Completed,
+        Expected::Unwound => report.ending == Ending::Unwound,
+        Expected::Untouched => report.ending == Ending::Untouched,
+        Expected::Any => report.ending != Ending::Unfinished,
+    };
+    if !fits {
+        found.push(format!("{name}: ended {:?} ({:?}) where {expected:?} was expected", report.ending, report.reason));
+    }
+    found.extend(report.violation_list.iter().map(|text| format!("{name}: broken rule {text}")));
+    found.extend(report.leftover_list.iter().map(|text| format!("{name}: left over {text}")));
+    found.extend(report.replay_difference.iter().map(|text| format!("{name}: replay differs: {text}")));
+    found
+}
+
+#[test]
+fn every_world_ends_as_expected() {
+    let found: Vec<String> =
+        Scenario::names().iter().filter(|name| *name != "default").flat_map(|name| complaints(name, 1)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_default_world_is_made_cheaper() {
+    let found = complaints("default", 1);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
