@@ -1,0 +1,354 @@
+//! Connections to a cluster, and which permissions are missing.
+//!
+//! Two clients: one for requests, with a read timeout, without which a hung API server would block
+//! a read for ever; one for watches, which are silent for long. Both without kube's own retries:
+//! those repeat a refused eviction until a budget gives in, behind the journal's back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use journal_schema::effect::{Failure, FailureCode};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use crate::failure::{Transport, classify, transport};
+use crate::rest::Rest;
+
+/// How long a request waits for the next byte of its answer.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// Kubeconfig file; otherwise `$KUBECONFIG`, `~/.kube/config`, or the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context; otherwise the file's current one.
+    pub context: Option<String>,
+}
+
+/// A connected cluster.
+#[derive(Clone)]
+pub struct Clients {
+    /// For requests.
+    pub requests: Client,
+    /// For watches.
+    pub watches: Client,
+    /// Address of the API server, for messages.
+    pub server: String,
+    /// The context's namespace, or the pod's own.
+    pub namespace: String,
+    /// Version of the API server, for example `v1.36.3`.
+    pub version: String,
+}
+
+/// Which kind of failure, for exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The configuration must be changed.
+    Configuration,
+    /// The cluster is not to be reached.
+    Unreachable,
+    /// The cluster does not permit it.
+    Forbidden,
+}
+
+/// The cluster could not be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no configuration.
+    #[error(
+        "no cluster is configured: no --kubeconfig, no $KUBECONFIG, no ~/.kube/config, and this is not a pod; pass --kubeconfig FILE"
+    )]
+    NotConfigured,
+    /// The kubeconfig cannot be used.
+    #[error("{file}: {what}; {fix}")]
+    Kubeconfig {
+        /// The file, or the variable that names it.
+        file: String,
+        /// What is wrong.
+        what: String,
+        /// What helps.
+        fix: String,
+    },
+    /// The pod's service account cannot be used.
+    #[error("the pod's service account cannot be used: {what}; mount its token, or pass --kubeconfig FILE")]
+    InCluster {
+        /// What is wrong.
+        what: String,
+    },
+    /// No answer.
+    #[error("{server} does not answer: {what}; check the address, the network and the VPN")]
+    Unreachable {
+        /// Address.
+        server: String,
+        /// What happened.
+        what: String,
+    },
+    /// The credentials are refused, or cannot be had.
+    #[error("{server} refuses the credentials: {what}; log in again")]
+    Credentials {
+        /// Address.
+        server: String,
+        /// What was answered.
+        what: String,
+    },
+}
+
+impl ConnectError {
+    /// Which kind of failure, for the exit code.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotConfigured | Self::Kubeconfig { .. } | Self::InCluster { .. } => ErrorClass::Configuration,
+            Self::Unreachable { .. } => ErrorClass::Unreachable,
+            Self::Credentials { .. } => ErrorClass::Forbidden,
+        }
+    }
+}
+
+/// Where a kubeconfig comes from.
+fn located(target: &Target) -> Result<Option<(String, Kubeconfig)>, ConnectError> {
+    if let Some(path) = &target.kubeconfig {
+        let file = path.display().to_string();
+        return match Kubeconfig::read_from(path) {
+            Ok(config) => Ok(Some((file, config))),
+            Err(error) => Err(broken(file, &error)),
+        };
+    }
+    match Kubeconfig::from_env() {
+        Ok(Some(config)) => return Ok(Some(("$KUBECONFIG".to_owned(), config))),
+        Ok(None) => {}
+        Err(error) => return Err(broken("$KUBECONFIG".to_owned(), &error)),
+    }
+    let Some(path) = std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.exists()) else {
+        return Ok(None);
+    };
+    let file = path.display().to_string();
+    Kubeconfig::read_from(&path).map(|config| Some((file.clone(), config))).map_err(|error| broken(file, &error))
+}
+
+fn broken(file: String, error: &KubeconfigError) -> ConnectError {
+    let (what, fix): (String, &str) = match error {
+        KubeconfigError::ReadConfig(io, path) => {
+            let fix = "check the path given by --kubeconfig or $KUBECONFIG";
+            return ConnectError::Kubeconfig {
+                file: path.display().to_string(),
+                what: format!("it cannot be read: {io}"),
+                fix: fix.to_owned(),
+            };
+        }
+        KubeconfigError::Parse(parse) => {
+            let place =
+                parse.location().map(|at| format!("line {}, column {}: ", at.line(), at.column())).unwrap_or_default();
+            let text = parse.without_snippet().to_string();
+            (
+                format!("{place}not a kubeconfig: {}", text.lines().next().unwrap_or_default()),
+                "repair the file, or write it anew with your cloud's command",
+            )
+        }
+        KubeconfigError::CurrentContextNotSet => {
+            ("no current context is set".to_owned(), "pass --context NAME, or run `kubectl config use-context NAME`")
+        }
+        KubeconfigError::LoadContext(name) => {
+            (format!("there is no context {name:?}"), "pass --context with one of the file's contexts")
+        }
+        KubeconfigError::LoadClusterOfContext(name) => {
+            (format!("there is no cluster {name:?}, which the context names"), "repair the context's `cluster`")
+        }
+        KubeconfigError::MissingClusterUrl => {
+            ("the cluster has no `server`".to_owned(), "add the API server's address")
+        }
+        KubeconfigError::ParseClusterUrl(_) => {
+            ("the cluster's `server` is not an address".to_owned(), "expected for example https://10.0.0.1:6443")
+        }
+        other => (other.to_string(), "repair the file, or write it anew with your cloud's command"),
+    };
+    ConnectError::Kubeconfig { file, what, fix: fix.to_owned() }
+}
+
+async fn configured(target: &Target) -> Result<Config, ConnectError> {
+    let Some((file, kubeconfig)) = located(target)? else {
+        if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+            return Err(ConnectError::NotConfigured);
+        }
+        return Config::incluster().map_err(|error| ConnectError::InCluster { what: error.to_string() });
+    };
+    let contexts: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    if let Some(wanted) = target.context.as_ref().filter(|wanted| !contexts.contains(wanted)) {
+        let fix = if contexts.is_empty() {
+            "the file has none".to_owned()
+        } else {
+            format!("it has: {}", contexts.join(", "))
+        };
+        return Err(ConnectError::Kubeconfig { file, what: format!("there is no context {wanted:?}"), fix });
+    }
+    let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| broken(file, &error))
+}
+
+/// Connects, and asks the API server for its version to know that it answers.
+///
+/// The process must have installed rustls' ring provider before.
+pub async fn connect(target: &Target) -> Result<Clients, ConnectError> {
+    let mut config = configured(target).await?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let server = config.cluster_url.to_string();
+    let namespace = config.default_namespace.clone();
+    let mut for_requests = config.clone();
+    for_requests.read_timeout = Some(READ_TIMEOUT);
+    config.read_timeout = None;
+    let client = |config: Config| {
+        Client::try_from(config)
+            .map_err(|error| ConnectError::Credentials { server: server.clone(), what: causes(&error) })
+    };
+    let requests = client(for_requests)?;
+    let watches = client(config)?;
+    let version = match tokio::time::timeout(READ_TIMEOUT + CONNECT_TIMEOUT, requests.apiserver_version()).await {
+        Ok(Ok(version)) => version.git_version,
+        Ok(Err(error)) => return Err(unanswered(server, &error)),
+        Err(_) => return Err(ConnectError::Unreachable { server, what: "no answer in time".to_owned() }),
+    };
+    Ok(Clients { requests, watches, server, namespace, version })
+}
+
+fn unanswered(server: String, error: &kube::Error) -> ConnectError {
+    let failure = classify(error, false);
+    match (failure.code, error) {
+        (FailureCode::Forbidden, _) => ConnectError::Credentials { server, what: failure.message.as_str().to_owned() },
+        (_, kube::Error::Api(_)) => ConnectError::Unreachable { server, what: failure.message.as_str().to_owned() },
+        _ if transport(error) == Transport::NotSent => ConnectError::Credentials { server, what: causes(error) },
+        _ => ConnectError::Unreachable { server, what: causes(error) },
+    }
+}
+
+/// The innermost cause: what the outer layers say of it ("ServiceError: client error") helps nobody.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
+/// What a mode of operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only looks: `plan`, mode Recommend.
+    Observe,
+    /// Also acts: modes Approve and Auto.
+    Act,
+}
+
+/// A permission that is needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// Verb.
+    pub verb: &'static str,
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Resource, with its subresource after a slash.
+    pub resource: &'static str,
+    /// Namespace; `None` for all.
+    pub namespace: Option<String>,
+}
+
+/// `patch nodes`, `create pods/eviction`, `list deployments.apps`.
+impl std::fmt::Display for Permission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
+        write!(f, "{} {}{group}", self.verb, self.resource)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a mode needs; `lease_namespace` is where the Lease lives.
+pub fn needed(access: Access, lease_namespace: &str) -> Vec<Permission> {
+    let watched = [
+        ("", "nodes"),
+        ("", "pods"),
+        ("", "namespaces"),
+        ("", "persistentvolumeclaims"),
+        ("", "persistentvolumes"),
+        ("apps", "deployments"),
+        ("apps", "replicasets"),
+        ("apps", "statefulsets"),
+        ("apps", "daemonsets"),
+        ("policy", "poddisruptionbudgets"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("storage.k8s.io", "csinodes"),
+    ];
+    let verbs: &[&'static str] = match access {
+        Access::Observe => &["list"],
+        Access::Act => &["list", "watch"],
+    };
+    let everywhere = |verb, group, resource| Permission { verb, group, resource, namespace: None };
+    let mut needed: Vec<Permission> = watched
+        .iter()
+        .flat_map(|(group, resource)| verbs.iter().map(|verb| everywhere(*verb, *group, *resource)))
+        .collect();
+    if access == Access::Act {
+        needed.extend([
+            everywhere("get", "", "nodes"),
+            everywhere("patch", "", "nodes"),
+            everywhere("get", "", "pods"),
+            everywhere("patch", "", "pods"),
+            everywhere("create", "", "pods/eviction"),
+            everywhere("get", "apps", "deployments"),
+            everywhere("patch", "apps", "deployments"),
+            everywhere("get", "apps", "deployments/scale"),
+            everywhere("update", "apps", "deployments/scale"),
+            everywhere("get", "apps", "replicasets/scale"),
+            everywhere("update", "apps", "replicasets/scale"),
+            everywhere("get", "apps", "statefulsets/scale"),
+            everywhere("update", "apps", "statefulsets/scale"),
+            everywhere("create", "events.k8s.io", "events"),
+        ]);
+        let own = Some(lease_namespace.to_owned());
+        needed.extend(["get", "create", "update"].map(|verb| Permission {
+            verb,
+            group: "coordination.k8s.io",
+            resource: "leases",
+            namespace: own.clone(),
+        }));
+    }
+    needed
+}
+
+/// Asks the API server which of the permissions this account does not have, in their order.
+pub async fn preflight(client: &Client, needed: Vec<Permission>) -> Result<Vec<Permission>, Failure> {
+    let rest = Rest::new(client.clone(), READ_TIMEOUT);
+    let answers: Vec<Result<Option<Permission>, Failure>> = stream::iter(needed)
+        .map(|permission| {
+            let rest = rest.clone();
+            async move { Ok((!allowed(&rest, &permission).await?).then_some(permission)) }
+        })
+        .buffered(8)
+        .collect()
+        .await;
+    answers.into_iter().filter_map(Result::transpose).collect()
+}
+
+async fn allowed(rest: &Rest, permission: &Permission) -> Result<bool, Failure> {
+    let (resource, subresource) = permission.resource.split_once('/').unwrap_or((permission.resource, ""));
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "verb": permission.verb,
+            "group": permission.group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": permission.namespace.as_deref().unwrap_or_default(),
+        }},
+    });
+    let answer = rest.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await;
+    let answer = answer.map_err(|error| error.classed(false))?;
+    Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
+}
