@@ -1,0 +1,489 @@
+//! What is shown of a plan, once, for every way of showing it.
+//!
+//! The JSON answer is this type; the text is made from it, so that every number in the text is in
+//! the JSON as well. Money is a decimal string of US dollars; a share is a number (0.1 is 10 %).
+
+use std::collections::BTreeMap;
+
+use journal_schema::cloud::{CapacityType, PriceBook};
+use journal_schema::codec::{EncodeError, digest};
+use journal_schema::facts::{Key, NodeFact};
+use journal_schema::plan::{MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::reason::Reason;
+use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
+use serde::Serialize;
+
+use super::money::per_month;
+use crate::reason_text::{self, moment};
+
+/// A plan and what explains it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanView {
+    /// What was planned: a context's name, or files.
+    pub cluster: String,
+    /// The time that the plan is for.
+    pub at: String,
+    /// Names the plan: approving is naming this.
+    pub digest: String,
+    /// Where the prices are from, and of which day.
+    pub prices: PricesView,
+    /// What the counted nodes cost now.
+    pub cost_per_hour_now: String,
+    /// What they cost after the plan.
+    pub cost_per_hour_after: String,
+    /// Proven: no placement of these pods under these rules costs less.
+    pub lower_bound_per_hour: String,
+    /// How that was proven.
+    pub bound_method: String,
+    /// (after - bound) / after.
+    pub gap: f64,
+    /// now - after.
+    pub savings_per_hour: String,
+    /// The same in a month of 730 hours.
+    pub savings_per_month: String,
+    /// (now - after) / now.
+    pub savings: f64,
+    /// Estimated cost of the overlap while old and new machines run.
+    pub transition_cost: String,
+    /// After how many minutes the saving has paid for the transition; none when nothing is saved.
+    pub payback_minutes: Option<i64>,
+    /// The cluster now.
+    pub now: SizeView,
+    /// The cluster after the plan.
+    pub after: SizeView,
+    /// Machines to boot, by type, zone and way of paying.
+    pub nodes_to_add: Vec<AddView>,
+    /// Nodes to remove.
+    pub nodes_to_remove: Vec<RemoveView>,
+    /// Moves, in their order.
+    pub moves: Vec<MoveView>,
+    /// Requests to change.
+    pub requests: Vec<RequestView>,
+    /// Pods that wait for a place.
+    pub pending_pods: Vec<PodVerdictView>,
+    /// One for every node and every pod.
+    pub verdicts: VerdictsView,
+    /// What one relaxation would save, dearest first.
+    pub relaxations: Vec<RelaxationView>,
+    /// What a reader should know of the input.
+    pub warnings: Vec<String>,
+}
+
+/// Where prices come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PricesView {
+    /// Source.
+    pub source: String,
+    /// Day.
+    pub as_of: String,
+}
+
+/// How large the cluster is. Requests are those of the pods that can be anywhere: DaemonSets' and
+/// static pods come with every node and are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SizeView {
+    /// Nodes.
+    pub nodes: usize,
+    /// Requested CPU in thousandths.
+    pub cpu_requests_milli: i64,
+    /// Allocatable CPU in thousandths.
+    pub cpu_allocatable_milli: i64,
+    /// Requested memory in bytes.
+    pub memory_requests_bytes: i64,
+    /// Allocatable memory in bytes.
+    pub memory_allocatable_bytes: i64,
+}
+
+/// Machines to boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddView {
+    /// Machine type.
+    pub machine_type: String,
+    /// How many.
+    pub count: u32,
+    /// Zone.
+    pub zone: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Price of one.
+    pub price_per_hour: String,
+    /// The same, for adding up.
+    #[serde(skip)]
+    pub price: MicroUsdPerHour,
+}
+
+/// A node to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveView {
+    /// Name.
+    pub name: String,
+    /// Machine type.
+    pub machine_type: String,
+    /// Zone.
+    pub zone: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: &'static str,
+    /// Price.
+    pub price_per_hour: String,
+    /// The same, for adding up.
+    #[serde(skip)]
+    pub price: MicroUsdPerHour,
+}
+
+/// A move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveView {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Its workload, `Deployment shop/cart`; none for a pod of a Job.
+    pub workload: Option<String>,
+    /// The node it leaves.
+    pub from: String,
+    /// The node it goes to; a new machine is `new/<number>`.
+    pub to: String,
+    /// `Surge`, `Evict` or `RollingUpdate`.
+    pub method: &'static str,
+}
+
+/// A container's request to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestView {
+    /// Workload, `Deployment shop/cart`.
+    pub workload: String,
+    /// Container.
+    pub container: String,
+    /// CPU now.
+    pub cpu_from: String,
+    /// CPU then.
+    pub cpu_to: String,
+    /// Memory now.
+    pub memory_from: String,
+    /// Memory then.
+    pub memory_to: String,
+}
+
+/// Verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictsView {
+    /// One for every node.
+    pub nodes: Vec<NodeVerdictView>,
+    /// One for every pod.
+    pub pods: Vec<PodVerdictView>,
+}
+
+/// A node's verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeVerdictView {
+    /// Node.
+    pub name: String,
+    /// `Keep` or `Remove`.
+    pub action: &'static str,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// What to do about it.
+    pub fix: Option<&'static str>,
+    /// Machine type.
+    pub machine_type: String,
+    /// Price, when it is known.
+    pub price_per_hour: Option<String>,
+}
+
+/// A pod's verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodVerdictView {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// `Stay`, `Move`, `Place` or `Unplaced`.
+    pub action: &'static str,
+    /// Where to, for `Move` and `Place`.
+    pub to: Option<String>,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// What to do about it.
+    pub fix: Option<&'static str>,
+}
+
+/// What one relaxation would save.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelaxationView {
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// What to do about it.
+    pub fix: Option<&'static str>,
+    /// Nodes it holds.
+    pub nodes: u32,
+    /// An estimate.
+    pub saves_per_hour: String,
+    /// The same in a month.
+    pub saves_per_month: String,
+    /// The same, for the text.
+    #[serde(skip)]
+    pub saves: MicroUsdPerHour,
+}
+
+/// A share as a number.
+fn share(ppm: Ppm) -> f64 {
+    // Exact for every share that a person can mean: a million steps fit in a float.
+    ppm.0 as f64 / 1e6
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::Node(name) => name.to_string(),
+        Target::New(slot) => format!("new/{}", slot.0),
+    }
+}
+
+fn method(method: MoveMethod) -> &'static str {
+    match method {
+        MoveMethod::Surge => "Surge",
+        MoveMethod::Evict => "Evict",
+        MoveMethod::RollingUpdate => "RollingUpdate",
+    }
+}
+
+/// How a node is paid for, by the labels that clouds set.
+pub fn capacity_type(node: &NodeFact) -> CapacityType {
+    engine::cloud::capacity_type(node)
+}
+
+/// The price of a node, when the book has it.
+pub fn node_price(node: &NodeFact, prices: &PriceBook) -> Option<MicroUsdPerHour> {
+    prices.price(engine::cloud::region(node), node.machine_type(), capacity_type(node))
+}
+
+impl PlanView {
+    /// The view of a plan of `cluster` (a name for people).
+    ///
+    /// # Errors
+    /// When the plan cannot be encoded for its digest.
+    pub fn new(
+        cluster: String,
+        input: &PlanningInput,
+        planned: &Planned,
+        warnings: Vec<String>,
+    ) -> Result<Self, EncodeError> {
+        let plan = &planned.plan;
+        let saved = MicroUsdPerHour(plan.cost_now.0 - plan.cost_after.0);
+        let pods: Vec<PodVerdictView> = planned
+            .report
+            .pods
+            .iter()
+            .map(|verdict| pod_verdict(&verdict.pod, &verdict.action, &verdict.reason))
+            .collect();
+        let (now, after) = sizes(input, planned);
+        Ok(Self {
+            cluster,
+            at: moment(plan.at),
+            digest: digest(plan)?.to_string(),
+            prices: PricesView { source: input.prices.source.to_string(), as_of: moment(input.prices.as_of) },
+            cost_per_hour_now: plan.cost_now.to_string(),
+            cost_per_hour_after: plan.cost_after.to_string(),
+            lower_bound_per_hour: plan.lower_bound.to_string(),
+            bound_method: planned.report.bound_method.to_string(),
+            gap: share(plan.gap()),
+            savings_per_hour: saved.to_string(),
+            savings_per_month: per_month(saved).to_string(),
+            savings: share(plan.savings()),
+            transition_cost: plan.transition.to_string(),
+            // micro-dollars over micro-dollars per hour, in minutes, rounded up.
+            payback_minutes: (saved.0 > 0).then(|| (plan.transition.0 * 60 + saved.0 - 1) / saved.0),
+            now,
+            after,
+            nodes_to_add: added(planned),
+            nodes_to_remove: plan
+                .remove
+                .iter()
+                .map(|node| RemoveView {
+                    name: node.node.to_string(),
+                    machine_type: node.machine_type.to_string(),
+                    zone: node.zone.to_string(),
+                    capacity_type: node.capacity_type.as_str(),
+                    price_per_hour: node.price.to_string(),
+                    price: node.price,
+                })
+                .collect(),
+            moves: plan
+                .moves
+                .iter()
+                .map(|step| MoveView {
+                    namespace: step.pod.namespace.to_string(),
+                    pod: step.pod.name.to_string(),
+                    workload: step.workload.as_ref().map(ToString::to_string),
+                    from: step.from.to_string(),
+                    to: target(&step.to),
+                    method: method(step.method),
+                })
+                .collect(),
+            requests: plan
+                .requests
+                .iter()
+                .map(|change| RequestView {
+                    workload: change.workload.to_string(),
+                    container: change.container.to_string(),
+                    cpu_from: change.cpu.0.to_string(),
+                    cpu_to: change.cpu.1.to_string(),
+                    memory_from: change.memory.0.to_string(),
+                    memory_to: change.memory.1.to_string(),
+                })
+                .collect(),
+            pending_pods: pods.iter().filter(|pod| matches!(pod.action, "Place" | "Unplaced")).cloned().collect(),
+            verdicts: VerdictsView { nodes: node_verdicts(input, planned), pods },
+            relaxations: planned
+                .report
+                .relaxations
+                .iter()
+                .map(|relaxation| {
+                    let text = reason_text::text(&relaxation.reason);
+                    RelaxationView {
+                        reason: text.code,
+                        message: text.sentence,
+                        fix: text.fix,
+                        nodes: relaxation.nodes,
+                        saves_per_hour: relaxation.saves.to_string(),
+                        saves_per_month: per_month(relaxation.saves).to_string(),
+                        saves: relaxation.saves,
+                    }
+                })
+                .collect(),
+            warnings,
+        })
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.nodes_to_add.is_empty()
+            && self.nodes_to_remove.is_empty()
+            && self.moves.is_empty()
+            && self.requests.is_empty()
+    }
+}
+
+fn added(planned: &Planned) -> Vec<AddView> {
+    let mut groups: BTreeMap<(String, String, CapacityType), (u32, MicroUsdPerHour)> = BTreeMap::new();
+    for node in &planned.plan.add {
+        let group =
+            groups.entry((node.machine_type.to_string(), node.zone.to_string(), node.capacity_type)).or_default();
+        *group = (group.0 + 1, node.price);
+    }
+    groups
+        .into_iter()
+        .map(|((machine_type, zone, capacity_type), (count, price))| AddView {
+            machine_type,
+            count,
+            zone,
+            capacity_type: capacity_type.as_str(),
+            price_per_hour: price.to_string(),
+            price,
+        })
+        .collect()
+}
+
+fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictView> {
+    planned
+        .report
+        .nodes
+        .iter()
+        .map(|verdict| {
+            let text = reason_text::text(&verdict.reason);
+            let node = input.cluster.nodes.get(&verdict.node);
+            NodeVerdictView {
+                name: verdict.node.to_string(),
+                action: match verdict.action {
+                    NodeAction::Keep => "Keep",
+                    NodeAction::Remove => "Remove",
+                },
+                reason: text.code,
+                message: text.sentence,
+                fix: text.fix,
+                machine_type: node.map(|node| node.machine_type().to_owned()).unwrap_or_default(),
+                price_per_hour: node.and_then(|node| node_price(node, &input.prices)).map(|price| price.to_string()),
+            }
+        })
+        .collect()
+}
+
+fn pod_verdict(pod: &Key, action: &PodAction, reason: &Reason) -> PodVerdictView {
+    let text = reason_text::text(reason);
+    let (action, to) = match action {
+        PodAction::Stay => ("Stay", None),
+        PodAction::Move(to) => ("Move", Some(target(to))),
+        PodAction::Place(to) => ("Place", Some(target(to))),
+        PodAction::Unplaced => ("Unplaced", None),
+    };
+    PodVerdictView {
+        namespace: pod.namespace.to_string(),
+        pod: pod.name.to_string(),
+        action,
+        to,
+        reason: text.code,
+        message: text.sentence,
+        fix: text.fix,
+    }
+}
+
+/// The cluster's size now and after the plan.
+fn sizes(input: &PlanningInput, planned: &Planned) -> (SizeView, SizeView) {
+    let (mut bound, mut placed) = (Resources::default(), Resources::default());
+    for pod in input.cluster.pods.values().filter(|pod| !pod.finished() && !pod.mirror && !pod.of_daemon_set()) {
+        if pod.node.is_some() {
+            bound.add(&pod.spec.requests);
+        }
+    }
+    for verdict in planned.report.pods.iter().filter(|verdict| matches!(verdict.action, PodAction::Place(_))) {
+        if let Some(pod) = input.cluster.pods.get(&verdict.pod) {
+            placed.add(&pod.spec.requests);
+        }
+    }
+    let mut room = Resources::default();
+    for node in input.cluster.nodes.values() {
+        room.add(&node.allocatable);
+    }
+    let now = size(input.cluster.nodes.len(), &bound, &room);
+    for removed in &planned.plan.remove {
+        if let Some(node) = input.cluster.nodes.get(&removed.node) {
+            room.sub(&node.allocatable);
+        }
+    }
+    let pools: BTreeMap<_, _> = input.pools.iter().map(|pool| (&pool.id, pool)).collect();
+    for node in &planned.plan.add {
+        if let Some(pool) = pools.get(&node.pool) {
+            room.add(&pool.allocatable);
+        }
+    }
+    bound.add(&placed);
+    let nodes =
+        input.cluster.nodes.len() + planned.plan.add.len() - planned.plan.remove.len().min(input.cluster.nodes.len());
+    (now, size(nodes, &bound, &room))
+}
+
+fn size(nodes: usize, requests: &Resources, allocatable: &Resources) -> SizeView {
+    SizeView {
+        nodes,
+        cpu_requests_milli: requests.cpu.0,
+        cpu_allocatable_milli: allocatable.cpu.0,
+        memory_requests_bytes: requests.memory.0,
+        memory_allocatable_bytes: allocatable.memory.0,
+    }
+}

@@ -1,0 +1,121 @@
+//! `kinema plan` from files.
+
+use crate::support::{command, files, kinema, path};
+
+const CLUSTER: &str = "tests/cli/cluster.json";
+
+fn plan(more: &[&str]) -> crate::support::Ran {
+    let mut arguments = vec!["plan", "--cluster", CLUSTER, "--machine-types", "e2-*"];
+    arguments.extend(more);
+    kinema(&arguments)
+}
+
+#[test]
+fn the_text_fits_96_columns_and_is_stable() {
+    let ran = plan(&[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 96, "{line}");
+    }
+    assert_eq!(plan(&[]).out, ran.out, "the same files give the same bytes");
+    insta::assert_snapshot!("plan_text", ran.out);
+}
+
+#[test]
+fn every_money_figure_of_the_json_is_consistent() {
+    let ran = plan(&["-o", "json", "-q"]);
+    assert_eq!(ran.err, "", "quiet is quiet");
+    let json = ran.json();
+    let money =
+        |value: &serde_json::Value| -> f64 { value.as_str().expect("a decimal string").parse().expect("a decimal") };
+    let removed: f64 =
+        json["nodesToRemove"].as_array().expect("a list").iter().map(|node| money(&node["pricePerHour"])).sum();
+    let added: f64 = json["nodesToAdd"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|node| money(&node["pricePerHour"]) * node["count"].as_f64().expect("a count"))
+        .sum();
+    let (now, after) = (money(&json["costPerHourNow"]), money(&json["costPerHourAfter"]));
+    assert!((now - removed + added - after).abs() < 1e-9, "{now} - {removed} + {added} = {after}");
+    assert!(money(&json["lowerBoundPerHour"]) <= after);
+    assert!(json["gap"].as_f64().is_some_and(|gap| (0.0..1.0).contains(&gap)));
+    let nodes = json["verdicts"]["nodes"].as_array().expect("a list");
+    assert_eq!(nodes.len(), 12);
+    let leaving = nodes.iter().filter(|node| node["action"] == "Remove").count();
+    assert_eq!(leaving, json["nodesToRemove"].as_array().expect("a list").len());
+    let pods = json["verdicts"]["pods"].as_array().expect("a list");
+    assert_eq!(pods.len(), 36, "every pod has one verdict");
+    let moving = pods.iter().filter(|pod| pod["action"] == "Move").count();
+    assert_eq!(moving, json["moves"].as_array().expect("a list").len());
+    for verdict in nodes.iter().chain(pods) {
+        assert!(verdict["reason"].as_str().is_some_and(|code| !code.is_empty()), "{verdict}");
+        assert!(verdict["message"].as_str().is_some_and(|text| !text.is_empty()), "{verdict}");
+    }
+}
+
+#[test]
+fn yaml_says_what_json_says() {
+    let yaml: serde_json::Value = serde_saphyr::from_str(&plan(&["-o", "yaml"]).out).expect("YAML");
+    assert_eq!(yaml["digest"], plan(&["-o", "json"]).json()["digest"]);
+}
+
+#[test]
+fn there_is_something_to_do_and_the_exit_code_says_so() {
+    assert_eq!(plan(&["--detailed-exitcode"]).code, 2);
+    assert_eq!(plan(&[]).code, 0);
+}
+
+#[test]
+fn several_files_are_one_cluster_and_yaml_is_read_as_json_is() {
+    let whole: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(crate::support::root().join(CLUSTER)).expect("the fixture"))
+            .expect("JSON");
+    let (nodes, rest): (Vec<_>, Vec<_>) =
+        whole["items"].as_array().expect("items").iter().cloned().partition(|item| item["kind"] == "Node");
+    let list = |items: Vec<serde_json::Value>| serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let nodes = serde_saphyr::to_string(&list(nodes)).expect("YAML");
+    let rest = list(rest).to_string();
+    let directory = files(&[("nodes.yaml", &nodes), ("rest.json", &rest)]);
+    let (nodes, rest) = (path(&directory, "nodes.yaml"), path(&directory, "rest.json"));
+    let parts =
+        kinema(&["plan", "--cluster", &nodes, "--cluster", &rest, "--machine-types", "e2-*", "-o", "json"]).json();
+    assert_eq!(parts["digest"], plan(&["-o", "json"]).json()["digest"]);
+}
+
+#[test]
+fn a_plan_is_saved_under_its_digest() {
+    let directory = files(&[]);
+    let out = path(&directory, "plan.json");
+    let ran = plan(&["--out", &out, "-o", "json"]);
+    let saved: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&out).expect("saved")).expect("JSON");
+    assert_eq!(saved["digest"], ran.json()["digest"]);
+    assert_eq!(saved["kind"], "ReschedulePlan");
+}
+
+#[test]
+fn spot_machines_are_taken_only_when_asked_for() {
+    let types = |ran: crate::support::Ran| -> Vec<String> {
+        let json = ran.json();
+        let list = json["nodesToAdd"].as_array().expect("a list").clone();
+        list.iter().map(|node| node["capacityType"].as_str().expect("a type").to_owned()).collect()
+    };
+    assert!(types(plan(&["-o", "json"])).iter().all(|capacity| capacity == "on-demand"));
+    assert!(types(plan(&["-o", "json", "--capacity-type", "spot"])).iter().all(|capacity| capacity == "spot"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    use std::io::Read;
+    let mut child = command(&["plan", "--cluster", CLUSTER, "--machine-types", "e2-*", "--all", "-o", "json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    let status = child.wait().expect("an end");
+    assert!(!err.contains("Error") && !err.contains("panicked"), "{err}");
+    assert_eq!(status.code(), Some(0));
+}
