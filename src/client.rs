@@ -299,3 +299,7 @@ fn finished(last: &LastStatus, took: Duration, streams: &mut Streams) -> Result<
         _ => Err(Problem::new(Exit::Refused, format!("the plan was dropped{reason}"))),
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -157,15 +157,12 @@ impl Story {
 
 fn plan_line(planned: &Planned) -> String {
     let plan = &planned.plan;
+    let (add, remove, moves) = (plan.add.len(), plan.remove.len(), plan.moves.len());
+    let share = journal_schema::units::Ppm(-plan.savings().0);
     format!(
-        "+{} -{} nodes, {} pods move: {} -> {} ({}), needs {}",
-        plan.add.len(),
-        plan.remove.len(),
-        plan.moves.len(),
+        "+{add} -{remove} nodes, {moves} pods move: {} -> {} ({share})",
         hourly(plan.cost_now),
-        hourly(plan.cost_after),
-        journal_schema::units::Ppm(-plan.savings().0),
-        hourly(plan.lower_bound)
+        hourly(plan.cost_after)
     )
 }
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p planner --release --example bench_plan [-- NODES…] [--deleted PERCENT] [--families e2,n2,c3] [--seed N] [--steps N]`
 
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark measures time and memory")]
+
 #[path = "../tests/common/synthetic.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod synthetic;

@@ -33,6 +33,7 @@ mod search;
 mod sequence;
 mod settle;
 mod state;
+mod verify;
 mod why;
 mod worth;
 
@@ -72,25 +73,23 @@ pub enum PlanError {
 /// # Errors
 /// See [`PlanError`].
 pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
-    let t = std::time::Instant::now();
     let model = Model::new(input);
-    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("model {:?}", t.elapsed()); }
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
     let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
-    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("guide {:?} {} {} classes {} kinds {}", t.elapsed(), guide.cost, guide.method, Problem::new(&model, &placeable).classes.len(), Problem::new(&model, &placeable).kinds.len()); }
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
         steps: limits.search_steps,
         seed: input.iteration,
     };
-    let t0 = std::time::Instant::now();
     let found = search::solve(&model, &goal);
-    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("search {:?} best {}", t0.elapsed(), goal.price(&found[0])); }
     let mut candidates: Vec<Candidate<'_, '_>> = found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
     // Among equals the one that changes least, which the search gives last.
     candidates.reverse();
     candidates.sort_by_key(|candidate| candidate.price);
+    if let Some(first) = candidates.first_mut() {
+        first.polish(&model, &guide, &goal);
+    }
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
     for candidate in candidates {
         // The bound that is shown is about the pods that get a place.
@@ -99,7 +98,10 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
         let bound = fewer.as_ref().unwrap_or(&guide);
         let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
-        match check(input, &planned) {
+        let sound = verify::verify(&model, &candidate.change, &candidate.rehearsal)
+            .map_err(|what| PlanError::Inconsistent { what: Name::truncated(what) })
+            .and_then(|()| check(input, &planned));
+        match sound {
             Ok(()) => return Ok(planned),
             Err(error) => refused = error,
         }
@@ -117,17 +119,25 @@ struct Candidate<'m, 'a> {
 impl<'m, 'a> Candidate<'m, 'a> {
     fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, state: &State<'m, 'a>) -> Self {
         let wanted = |item: usize| state.at[item] != state::NOWHERE;
-        let t0 = std::time::Instant::now();
         let (change, rehearsal) = settle::settle(model, guide, Change::of(state), &wanted);
-        let t1 = std::time::Instant::now();
-        let (change, rehearsal) = settle::polish(model, guide, change, rehearsal);
-        if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("settle {:?} polish {:?}", t1 - t0, t1.elapsed()); }
-        let removed: i64 = change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
-        let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-        let moves: i64 = change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
-        let homeless = i64::try_from(rehearsal.stuck.len()).unwrap_or(0);
-        let price = added - removed + moves * goal.move_penalty + homeless * search::HOMELESS;
-        Self { change, rehearsal, price }
+        let mut candidate = Self { change, rehearsal, price: 0 };
+        candidate.price = candidate.price(model, goal);
+        candidate
+    }
+
+    /// Makes it cheaper where the scheduler still carries it out.
+    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>) {
+        settle::polish(model, guide, &mut self.change, &mut self.rehearsal);
+        self.price = self.price(model, goal);
+    }
+
+    /// Its cost against doing nothing, moves and pods without a place included.
+    fn price(&self, model: &Model<'_>, goal: &Goal<'_>) -> i64 {
+        let removed: i64 = self.change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
+        let added: i64 = self.change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
+        let moves: i64 = self.change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
+        let homeless = i64::try_from(self.rehearsal.stuck.len()).unwrap_or(0);
+        added - removed + moves * goal.move_penalty + homeless * search::HOMELESS
     }
 }
 
@@ -141,7 +151,16 @@ fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
         let what = format!("the cost {} is below the bound {}", planned.plan.cost_after, planned.plan.lower_bound);
         return Err(PlanError::Inconsistent { what: Name::truncated(what) });
     }
-    let work = planned.plan.moves.len() * (input.cluster.nodes.len() + planned.plan.add.len());
+    let nodes = input.cluster.nodes.len() + planned.plan.add.len();
+    let added: i64 = planned.plan.add.iter().map(|node| node.price.0).sum();
+    let policy = &input.policy.optimize;
+    let pending_only = planned.plan.remove.is_empty() && planned.plan.add.is_empty();
+    let too_many = policy.max_nodes.is_some_and(|most| nodes > most as usize);
+    let too_dear = policy.max_cost.is_some_and(|most| planned.plan.cost_now.0 + added > most.0);
+    if !pending_only && (too_many || too_dear) {
+        return Err(PlanError::Inconsistent { what: Name::truncated("the transition exceeds the policy's most nodes or most cost") });
+    }
+    let work = planned.plan.moves.len() * nodes;
     if work <= LINTED_WORK
         && let Some(finding) = lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
     {

@@ -134,6 +134,9 @@ impl<T: Ord> Numbers<T> {
     }
 }
 
+/// Namespace, anti-affinity and affinity of a pod: what its own terms follow from.
+type TermsOf<'a> = (&'a Name, &'a [PodTerm], &'a [PodTerm]);
+
 /// What a pod owns, by term number.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Owned {
@@ -163,7 +166,7 @@ impl Relations {
         let mut spreads = Numbers(BTreeMap::new());
         let mut owned = Vec::new();
         // Equal specs of one namespace own equal terms: resolve each once.
-        let mut seen: BTreeMap<(&Name, &[PodTerm], &[PodTerm]), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut seen: BTreeMap<TermsOf<'_>, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for (pod, placeable) in pods {
             let key = (&pod.key.namespace, &*pod.spec.pod_anti_affinity, &*pod.spec.pod_affinity);
             let (own_anti, own_affinity) = seen

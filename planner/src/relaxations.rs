@@ -19,13 +19,11 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
     let mut groups: BTreeMap<(Name, String), Relaxation> = BTreeMap::new();
     for host in &model.hosts {
         let (Some(keep), Some(price)) = (&host.keep, host.price) else { continue };
-        let reason = match keep {
-            Reason::PodBlocks { pod, .. } => {
-                let blocker = host.fixed.iter().map(|item| &model.items[*item]).find(|item| item.fact.key == *pod);
-                blocker.and_then(|item| item.standing.blocked.clone()).unwrap_or_else(|| keep.clone())
-            }
-            other => other.clone(),
-        };
+        let mut reason = keep.clone();
+        if let Reason::PodBlocks { pod, .. } = keep {
+            let blocker = host.fixed.iter().map(|item| &model.items[*item]).find(|item| item.fact.key == *pod);
+            reason = blocker.and_then(|item| item.standing.blocked.clone()).unwrap_or(reason);
+        }
         let runs: i64 = host
             .home
             .iter()
@@ -35,10 +33,7 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
             .map(|item| bound.units.worth(&model.classes[item.class].request))
             .sum();
         let saves = (price - runs / 1000).max(0);
-        let own = match &reason {
-            Reason::PodDisruptionBudget { pdb, .. } => pdb.to_string(),
-            _ => String::new(),
-        };
+        let own = if let Reason::PodDisruptionBudget { pdb, .. } = &reason { pdb.to_string() } else { String::new() };
         let group = groups.entry((reason_code(&reason), own)).or_insert(Relaxation { reason, nodes: 0, saves: MicroUsdPerHour(0) });
         group.nodes += 1;
         group.saves += MicroUsdPerHour(saves);

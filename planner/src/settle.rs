@@ -21,7 +21,7 @@ const HOME_FACTOR: i64 = 3;
 /// Moves × hosts of all rehearsals that make a settled change cheaper.
 const POLISH_WORK: usize = 20_000_000;
 /// Most rehearsals that make a settled change cheaper.
-const MOST_TRIALS: usize = 120;
+const MOST_TRIALS: usize = 60;
 
 /// Repairs a change until no pod of a leaving node is stuck, and rehearses it.
 ///
@@ -33,9 +33,6 @@ pub(crate) fn settle<'m, 'a>(model: &'m Model<'a>, bound: &Bound, mut change: Ch
         let mut rehearsal = rehearse(model, &change);
         let stuck: Vec<usize> = rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some() || wanted(*item)).collect();
         round += 1;
-        if std::env::var_os("PLAN_DEBUG").is_some() {
-            eprintln!("round {round}: stuck {} machines {} leaving {}", stuck.len(), change.machines.len(), change.leaving.len());
-        }
         if stuck.is_empty() {
             if round <= MACHINE_ROUNDS && drop_unused(&mut change, &rehearsal) {
                 continue;
@@ -150,12 +147,12 @@ fn cheapest_home(state: &State<'_, '_>, bound: &Bound, change: &Change, stuck: &
 
 /// Makes a settled change cheaper: new machines are left out or replaced by cheaper ones for as long
 /// as the rehearsal still finds every pod a place. The emptiest for its price comes first.
-pub(crate) fn polish<'m, 'a>(model: &'m Model<'a>, bound: &Bound, mut change: Change, mut rehearsal: Rehearsal<'m, 'a>) -> (Change, Rehearsal<'m, 'a>) {
+pub(crate) fn polish<'m, 'a>(model: &'m Model<'a>, bound: &Bound, change: &mut Change, rehearsal: &mut Rehearsal<'m, 'a>) {
     let work = rehearsal.steps.len() * (model.hosts.len() + change.machines.len());
-    let mut trials = (POLISH_WORK / work.max(1)).min(MOST_TRIALS);
+    let trials = (POLISH_WORK / work.max(1)).min(MOST_TRIALS);
     let mut failed: Vec<(usize, usize)> = Vec::new();
-    while trials > 0 {
-        let Some((place, smaller)) = next_trial(&rehearsal.state, bound, &change, &failed) else { break };
+    for _ in 0..trials {
+        let Some((place, smaller)) = next_trial(&rehearsal.state, bound, change, &failed) else { return };
         let old = change.machines[place];
         let mut machines = change.machines.clone();
         match smaller {
@@ -166,16 +163,14 @@ pub(crate) fn polish<'m, 'a>(model: &'m Model<'a>, bound: &Bound, mut change: Ch
         }
         let trial = Change { leaving: change.leaving.clone(), machines };
         let outcome = rehearse(model, &trial);
-        trials -= 1;
         if outcome.stuck.len() <= rehearsal.stuck.len() {
-            change = trial;
-            rehearsal = outcome;
+            *change = trial;
+            *rehearsal = outcome;
             failed.clear();
         } else {
             failed.push((old, smaller.unwrap_or(usize::MAX)));
         }
     }
-    (change, rehearsal)
 }
 
 /// The next machine to leave out or to replace (by place), and the replacement.

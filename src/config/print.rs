@@ -5,58 +5,34 @@ use serde_json::Value;
 use super::file::File;
 use crate::exit::Problem;
 
-/// Writes the file; a comment marks what is at its default.
+/// Writes the file in the order of its type; a comment marks what is at its default.
 pub(super) fn marked(file: &File) -> Result<String, Problem> {
-    let value = |file: &File| {
-        serde_json::to_value(file)
-            .map_err(|error| Problem::failed("the configuration cannot be written").because(&error))
-    };
-    let (effective, defaults) = (value(file)?, value(&File::default())?);
-    let mut text = String::new();
-    write(&mut text, &effective, Some(&defaults), 0);
-    Ok(text)
-}
-
-fn write(text: &mut String, value: &Value, default: Option<&Value>, depth: usize) {
-    let Value::Object(fields) = value else { return };
-    for (key, value) in fields {
-        let default = default.and_then(|default| default.get(key));
-        text.push_str(&"  ".repeat(depth));
-        text.push_str(key);
-        text.push(':');
-        if matches!(value, Value::Object(inner) if !inner.is_empty()) {
-            text.push('\n');
-            write(text, value, default, depth + 1);
-            continue;
+    let cannot = |error: &dyn std::error::Error| Problem::failed("the configuration cannot be written").because(error);
+    let text = serde_saphyr::to_string(file).map_err(|error| cannot(&error))?;
+    let effective = serde_json::to_value(file).map_err(|error| cannot(&error))?;
+    let defaults = serde_json::to_value(File::default()).map_err(|error| cannot(&error))?;
+    let mut path: Vec<&str> = Vec::new();
+    let mut out = String::new();
+    for line in text.lines() {
+        let key = line.trim_start();
+        let depth = (line.len() - key.len()) / 2;
+        out.push_str(line);
+        if let Some((key, _)) = key.split_once(':')
+            && !key.starts_with('-')
+        {
+            path.truncate(depth);
+            path.push(key);
+            let pointer = format!("/{}", path.join("/"));
+            let value = effective.pointer(&pointer);
+            let section = value.is_some_and(Value::is_object) && !line.ends_with("{}");
+            // What identifies the file is written in every file: a mark would only be noise.
+            if depth > 0 && !section && value.is_some() && value == defaults.pointer(&pointer) {
+                out.push_str("  # default");
+            }
         }
-        text.push(' ');
-        text.push_str(&flow(value));
-        // What identifies the file is written in every file: a mark would only be noise.
-        if depth > 0 && default == Some(value) {
-            text.push_str("  # default");
-        }
-        text.push('\n');
+        out.push('\n');
     }
-}
-
-/// A scalar or a list in one line.
-fn flow(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
-        Value::Object(_) => "{}".to_owned(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
-}
-
-/// Plain where YAML reads it back as the same string, else in quotes.
-fn quoted(text: &str) -> String {
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '%' | ':'))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
-        && !matches!(text.to_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off")
-        && !text.ends_with(':')
-        && text.parse::<f64>().is_err();
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -72,6 +48,8 @@ mod tests {
         assert_eq!(parse("printed.yaml", &printed).expect("valid"), file, "{printed}");
         assert!(printed.contains("  mode: Auto\n"), "{printed}");
         assert!(printed.contains("    minSavings: 10%  # default\n"), "{printed}");
-        assert!(printed.contains("include: [\"e2-*\"]\n"), "{printed}");
+        assert!(printed.contains("    adjustFactor: \"0.2\"\n"), "{printed}");
+        let (mode, lease) = (printed.find("  mode:"), printed.find("  lease:"));
+        assert!(mode < lease, "in the order of the type: {printed}");
     }
 }

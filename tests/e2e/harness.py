@@ -113,6 +113,10 @@ class Cloud:
     def cost(self, start, end):
         return get(f"{self.url}/_sim/cost?from={start}&to={end}")["microUsd"]
 
+    def lifetimes(self):
+        """Every machine that ever was."""
+        return get(f"{self.url}/_sim/cost")["lifetimes"]
+
     def machines(self):
         return {machine["name"] for pool in self.state()["pools"] for machine in pool["machines"]}
 
@@ -222,8 +226,12 @@ class Daemon:
         """Waits until the phase is one of these, looking often: some last for moments only."""
         return eventually(f"phase {phases}", seconds, lambda: self.status()["phase"] in phases and self.status(), every=0.02)
 
-    def wait_result(self, results, seconds=240, after=0):
+    def wait_result(self, results, seconds=240, after=0, restart=False):
+        """Waits for an iteration's end. With `restart` a daemon that ended is started again, as a kubelet would."""
+
         def ended():
+            if restart and self.process.poll() is not None:
+                self.start()
             last = self.status().get("last")
             return last if last and last["result"] in results and last["iteration"] > after else None
 

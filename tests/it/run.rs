@@ -2,23 +2,33 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use crate::bad_input::kubeconfig;
-use crate::support::{files, kinema, path};
+use crate::support::{command, files, kinema, path};
 
-/// An API server that knows its version and permits nothing.
-fn forbidding_server() -> String {
+/// What the API server plays.
+#[derive(Clone, Copy)]
+enum Plays {
+    /// Listing pods and writing leases is forbidden.
+    Forbids,
+    /// Everything is permitted, and another daemon leads.
+    AnotherLeads,
+}
+
+/// An API server that knows its version, permissions and a lease, and nothing else.
+fn api_server(plays: Plays) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || serve(stream));
+            std::thread::spawn(move || serve(stream, plays));
         }
     });
     address
 }
 
-fn serve(stream: std::net::TcpStream) {
+fn serve(stream: std::net::TcpStream, plays: Plays) {
     let mut writer = stream.try_clone().expect("a stream");
     let mut reader = BufReader::new(stream);
     loop {
@@ -45,10 +55,12 @@ fn serve(stream: std::net::TcpStream) {
         }
         let answer = if request.contains("/version") {
             r#"{"major":"1","minor":"36","gitVersion":"v1.36.3","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#.to_owned()
+        } else if request.contains("/leases/") {
+            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"kinema","namespace":"kube-system","resourceVersion":"1"},"spec":{"holderIdentity":"another","leaseDurationSeconds":30,"leaseTransitions":4}}"#.to_owned()
         } else {
             let body = String::from_utf8_lossy(&body);
-            // Everything but to list pods and to write leases.
-            let allowed = !(body.contains("\"pods\"") || body.contains("\"leases\""));
+            let spared = body.contains("\"pods\"") || body.contains("\"leases\"");
+            let allowed = matches!(plays, Plays::AnotherLeads) || !spared;
             format!(
                 r#"{{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{{"allowed":{allowed}}}}}"#
             )
@@ -63,7 +75,7 @@ fn serve(stream: std::net::TcpStream) {
 
 #[test]
 fn a_missing_permission_is_named_by_verb_and_resource() {
-    let directory = files(&[("config", &kubeconfig(&forbidding_server()))]);
+    let directory = files(&[("config", &kubeconfig(&api_server(Plays::Forbids)))]);
     let (config, journal) = (path(&directory, "config"), path(&directory, "journal"));
     let plan = kinema(&["plan", "--kubeconfig", &config]);
     assert_eq!((plan.code, plan.out.as_str()), (1, ""), "{}", plan.err);
@@ -115,4 +127,45 @@ fn a_short_lease_is_a_configuration_error() {
     let directory = files(&[("policy.yaml", text)]);
     let run = kinema(&["run", "--config", &path(&directory, "policy.yaml"), "--journal", &path(&directory, "journal")]);
     assert_eq!(run.code, 78, "{}", run.transcript());
+}
+
+#[test]
+fn a_follower_says_who_leads_and_ends_cleanly_on_a_signal() {
+    let directory = files(&[("config", &kubeconfig(&api_server(Plays::AnotherLeads)))]);
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut child = command(&[
+            "run",
+            "--kubeconfig",
+            &path(&directory, "config"),
+            "--journal",
+            &path(&directory, "journal"),
+            "--listen",
+            "127.0.0.1:0",
+            "--mode",
+            "Auto",
+        ])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+        let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut server = String::new();
+        loop {
+            let line = said.next().expect("it waits for the lease").expect("text");
+            if let Some((_, address)) = line.split_once("--server ") {
+                server = address.trim_end_matches(')').to_owned();
+            }
+            if line.contains("another leads") {
+                break;
+            }
+        }
+        let status = kinema(&["status", "--server", &server]);
+        assert_eq!(status.code, 0, "{}", status.transcript());
+        assert!(status.out.contains("Not leader     another holds the lease"), "{}", status.out);
+        let refused = kinema(&["pause", "--reason", "x", "--server", &server]);
+        assert_eq!(refused.code, 3, "{}", refused.transcript());
+        let killed = std::process::Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(killed.expect("kill").success());
+        assert_eq!(child.wait().expect("an end").code(), Some(code));
+    }
 }

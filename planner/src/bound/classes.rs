@@ -9,6 +9,7 @@
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Solution, Variable};
 
+use super::groups::Proposal;
 use super::problem::{Kind, Problem};
 use super::volume::NANO;
 use crate::model::DIMS;
@@ -17,11 +18,11 @@ use crate::worth::UnitPrices;
 /// Most classes × kinds that are tried; beyond, the bound by volume must do.
 const MOST_PAIRS: usize = 40_000;
 /// Most classes: each is a variable of the program.
-const MOST_CLASSES: usize = 450;
+const MOST_CLASSES: usize = 110;
 /// Classes × kinds of all rounds of generating rows together.
-const MOST_WORK: usize = 700_000;
+const MOST_WORK: usize = 300_000;
 /// Most rounds.
-const MOST_ROUNDS: usize = 150;
+const MOST_ROUNDS: usize = 120;
 /// How near to the best proven worths rows are sought.
 const NEAR: f64 = 0.7;
 /// Most rows.
@@ -39,25 +40,31 @@ pub(super) struct Proof {
     pub(super) worth: Vec<i64>,
 }
 
-/// Proposes worths from `units` on, and proves the best ones found. `None` when there are too many
-/// classes, or the solver gave up.
-pub(super) fn prove(problem: &Problem, units: &UnitPrices) -> Option<Proof> {
+/// Proves what a proposal of worths and prices of hosts is good for.
+pub(super) fn prove_proposal(problem: &Problem, proposal: &Proposal) -> Proof {
+    certify(problem, &proposal.worths, &proposal.prices.iter().collect::<Vec<_>>())
+}
+
+/// Improves a proof by generating rows. `None` when there are too many classes, or nothing better was found.
+pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> Option<Proof> {
     let (classes, kinds) = (problem.classes.len(), problem.kinds.len());
     if classes == 0 || classes > MOST_CLASSES || classes * kinds > MOST_PAIRS {
         return None;
     }
-    let mut master = Master::new(problem, units)?;
+    let mut master = Master::new(problem, units, &start.worth)?;
     let scale = master.scale * NANO as f64;
     // The program's own worths jump about; rows are sought near the best proven ones instead.
-    let mut centre: Vec<f64> = problem.classes.iter().map(|class| worth_by_units(units, &class.request) / scale).collect();
+    let mut centre: Vec<f64> = start.worth.iter().map(|worth| *worth as f64 / scale).collect();
+    let mut proven = start.cost;
     let mut best: Option<Proof> = None;
     let mut near = NEAR;
     for _ in 0..(MOST_WORK / (classes * kinds)).min(MOST_ROUNDS) {
         let proposed = master.worths();
         let worths: Vec<f64> = centre.iter().zip(&proposed).map(|(c, p)| near * c + (1.0 - near) * p).collect();
         let fillings: Vec<Filling> = problem.kinds.iter().map(|kind| fill(problem, kind, &worths, units)).collect();
-        let proof = certify(problem, &worths, &fillings);
-        if best.as_ref().is_none_or(|best| proof.cost > best.cost) {
+        let proof = certify(problem, &worths, &fillings.iter().map(|filling| &filling.prices).collect::<Vec<_>>());
+        if proof.cost > proven {
+            proven = proof.cost;
             centre = proof.worth.iter().map(|worth| *worth as f64 / scale).collect();
             best = Some(proof);
         }
@@ -93,7 +100,7 @@ struct Master<'p> {
 }
 
 impl<'p> Master<'p> {
-    fn new(problem: &'p Problem, units: &UnitPrices) -> Option<Self> {
+    fn new(problem: &'p Problem, units: &UnitPrices, start: &[i64]) -> Option<Self> {
         let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
         let mut program = Program::new(OptimizationDirection::Maximize);
         let pods: f64 = problem.classes.iter().map(|class| class.count as f64).sum();
@@ -110,8 +117,8 @@ impl<'p> Master<'p> {
             .iter()
             .map(|kind| kind.limit.map(|limit| program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY))))
             .collect();
-        // A first row for each kind: filled by the prices per resource.
-        let first: Vec<f64> = problem.classes.iter().map(|class| worth_by_units(units, &class.request) / (scale * NANO as f64)).collect();
+        // A first row for each kind: filled by the worths proven so far.
+        let first: Vec<f64> = start.iter().map(|worth| *worth as f64 / (scale * NANO as f64)).collect();
         let mut rows = 0;
         for (index, kind) in problem.kinds.iter().enumerate() {
             let filling = fill(problem, kind, &first, units);
@@ -155,20 +162,14 @@ fn row(worths: &[Variable], excess: Option<Variable>, counts: &[f64]) -> Vec<(Va
 /// The best relaxed filling of one host.
 struct Filling {
     counts: Vec<f64>,
-    worth: f64,
     /// Prices of its resources that prove about as much.
     prices: [f64; DIMS],
 }
 
-fn worth_by_units(units: &UnitPrices, request: &[i64; DIMS]) -> f64 {
-    units.0.iter().zip(request).map(|(unit, amount)| *unit as f64 * *amount as f64).sum()
-}
-
 /// Fills a host with parts of pods, each class up to its most, worth as much as possible.
 ///
-/// Solved in the dual, over prices of at most the host's resources, by coordinate descent from
-/// several starts; the filling is read off the prices. It need not be the best one: a worse filling
-/// is still a valid row, and prices of any quality prove a bound.
+/// The filling is the solver's; prices of the resources follow from it. Neither need be the best: a
+/// worse filling is still a valid row, and prices of any quality prove a bound.
 fn fill(problem: &Problem, kind: &Kind, worths: &[f64], units: &UnitPrices) -> Filling {
     let capacity: Vec<f64> = kind.capacity.iter().map(|c| *c as f64).collect();
     let dims: Vec<usize> = (0..problem.dims).filter(|d| capacity[*d] < 1e12).collect();
@@ -195,17 +196,15 @@ fn fill(problem: &Problem, kind: &Kind, worths: &[f64], units: &UnitPrices) -> F
         for (price, unit) in prices.iter_mut().zip(&units.0) {
             *price = *unit as f64;
         }
-        return Filling { counts, worth: 0.0, prices };
+        return Filling { counts, prices };
     };
-    let mut worth = 0.0;
     for (class, var) in items.iter().zip(&vars) {
         counts[*class] = solution.var_value(*var).max(0.0);
-        worth += counts[*class] * worths[*class];
     }
     let used = |dim: usize| -> f64 { items.iter().map(|c| counts[*c] * problem.classes[*c].request[dim] as f64).sum() };
     let tight: Vec<usize> = binding.into_iter().filter(|d| used(*d) >= capacity[*d] * (1.0 - 1e-7) && capacity[*d] > 0.0).collect();
     descend(problem, kind, worths, &items, &counts, &tight, &mut prices);
-    Filling { counts, worth, prices }
+    Filling { counts, prices }
 }
 
 /// What the prices prove of one host: no filling is worth more.
@@ -307,12 +306,12 @@ fn solve_square(problem: &Problem, worths: &[f64], partial: &[usize], tight: &[u
 /// price·request), whatever the prices are. Where that exceeds the price of a kind of unlimited
 /// number, all worths are scaled down until it does not; for kinds of limited number the excess is
 /// taken off the sum.
-fn certify(problem: &Problem, worths: &[f64], fillings: &[Filling]) -> Proof {
+fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof {
     let dearest = problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64;
     let unit = dearest * NANO as f64;
     let whole = |value: f64| -> i128 { if value.is_finite() { (value * unit).clamp(0.0, LARGEST) as i128 } else { 0 } };
     let mut worth: Vec<i128> = worths.iter().map(|w| whole(*w)).collect();
-    let ceilings = |worth: &[i128]| -> Vec<i128> { problem.kinds.iter().zip(fillings).map(|(kind, f)| certified(problem, kind, worth, &f.prices, unit)).collect() };
+    let ceilings = |worth: &[i128]| -> Vec<i128> { problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, worth, own, unit)).collect() };
     let first = ceilings(&worth);
     let mut worst: Option<(i128, i128)> = None;
     for (kind, ceiling) in problem.kinds.iter().zip(&first).filter(|(kind, _)| kind.limit.is_none()) {

@@ -7,6 +7,7 @@
 //! rounded down and capacity rounded up.
 
 mod classes;
+mod groups;
 mod problem;
 mod volume;
 
@@ -35,14 +36,21 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
     let mut bound = Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth };
-    if let Some(proof) = classes::prove(problem, &units)
-        && problem.fixed + proof.cost > bound.cost
-    {
-        bound.cost = problem.fixed + proof.cost;
-        bound.method = Name::truncated("linear relaxation by pod class and host, checked in integers");
-        for (class, worth) in problem.classes.iter().zip(proof.worth) {
-            bound.worth[class.class] = worth;
+    let mut take = |proof: &classes::Proof, method: &str| {
+        if problem.fixed + proof.cost <= bound.cost {
+            return;
         }
+        bound.cost = problem.fixed + proof.cost;
+        bound.method = Name::truncated(format!("linear relaxation by {method}, checked in integers"));
+        for (class, worth) in problem.classes.iter().zip(&proof.worth) {
+            bound.worth[class.class] = *worth;
+        }
+    };
+    let Some(proposal) = groups::propose(problem) else { return bound };
+    let grouped = classes::prove_proposal(problem, &proposal);
+    take(&grouped, "resource and group of machine types");
+    if let Some(improved) = classes::improve(problem, &units, &grouped) {
+        take(&improved, "pod class and host");
     }
     bound
 }

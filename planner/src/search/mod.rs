@@ -41,7 +41,6 @@ const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
 /// the one that only places what is pending. Work is bounded by `goal.steps`.
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
     let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
-    let t0 = std::time::Instant::now();
     let present = State::present(model, slots);
     let mut kept = present.clone();
     drain::place_pending(&mut kept, goal);
@@ -59,7 +58,6 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
             }
         }
     }
-    if std::env::var_os("PLAN_DEBUG").is_some() { eprintln!("starts {:?}", t0.elapsed()); }
     let improved = ruin::improve(&present, start, goal, goal.steps, goal.seed);
     let mut found = vec![improved, drained, kept];
     found.sort_by_key(|state| goal.price(state));

@@ -44,13 +44,13 @@ impl Snapshot {
             state.close(host);
         }
         let mut slots = vec![NOWHERE; self.open.len()];
-        for host in 0..self.open.len() {
+        for (host, slot) in slots.iter_mut().enumerate() {
             if host < nodes {
-                slots[host] = host;
+                *slot = host;
             } else if self.open[host]
-                && let Some(slot) = state.boot(self.machine[host])
+                && let Some(booted) = state.boot(self.machine[host])
             {
-                slots[host] = slot;
+                *slot = booted;
             }
         }
         for item in 0..self.at.len() {
@@ -103,8 +103,7 @@ pub(super) fn improve<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>, goa
         let now = goal.price(&state);
         let left = i64::from(steps - step);
         let allowance = heat * left / i64::from(steps) * i64::try_from(search.random.next() % 1000).unwrap_or(0) / 1000;
-        let sound = done && state.homeless == 0 || done && now <= price;
-        if sound && now <= price + allowance && state.lonely() <= search.lonely && (!search.has_spread || spread_kept(&state)) {
+        if done && now <= price + allowance && state.lonely() <= search.lonely && (!search.has_spread || spread_kept(&state)) {
             state.commit();
             price = now;
             if price < best.price {

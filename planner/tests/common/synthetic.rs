@@ -149,7 +149,7 @@ pub fn generate(shape: &Shape) -> PlanningInput {
         .iter()
         .filter_map(|t| MACHINES.iter().position(|m| m.0 == *t))
         .collect();
-    let specs: Vec<MachineSpec> = MACHINES.iter().map(|m| spec(m)).collect();
+    let specs: Vec<MachineSpec> = MACHINES.iter().map(spec).collect();
     let rooms: Vec<Resources> = specs.iter().map(planner::gke_allocatable).collect();
     // DaemonSets: 250 m, 400 MiB and three pods on every node.
     let overhead = (250, 400 * MIB, 3);

@@ -1,0 +1,88 @@
+//! Prices per resource, one set for each group of classes that may use the same kinds of hosts.
+//!
+//! Pods that only few machine types take may be worth more per unit than those that run anywhere. A
+//! host's own prices must not be below those of any group that it takes.
+
+use std::collections::BTreeMap;
+
+use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Variable};
+
+use super::problem::Problem;
+use crate::model::DIMS;
+
+/// Most rows of the program.
+const MOST_ROWS: usize = 9_000;
+
+/// Proposed worths and prices, both in units of the dearest kind's price.
+pub(super) struct Proposal {
+    /// By demand.
+    pub(super) worths: Vec<f64>,
+    /// By kind.
+    pub(super) prices: Vec<[f64; DIMS]>,
+}
+
+/// Solves the dual of the relaxation that knows which classes run on which kinds. `None` when it is
+/// too large, or the solver gave up.
+pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
+    let mut groups: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
+    let mut group_of = Vec::new();
+    for class in 0..problem.classes.len() {
+        let row: Vec<bool> = problem.kinds.iter().map(|kind| kind.most[class] > 0).collect();
+        let next = groups.len();
+        group_of.push(*groups.entry(row).or_insert(next));
+    }
+    let largest = |dim: usize| problem.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0);
+    let dims: Vec<usize> = (0..problem.dims)
+        .filter(|dim| problem.classes.iter().any(|class| class.request[*dim] > 0) && (1..1_000_000_000_000).contains(&largest(*dim)))
+        .collect();
+    if groups.len() * problem.kinds.len() * dims.len() > MOST_ROWS {
+        return None;
+    }
+    let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
+    let pods: f64 = problem.classes.iter().map(|class| class.count as f64).sum::<f64>().max(1.0);
+    let mut program = Program::new(OptimizationDirection::Maximize);
+    // By group and dimension, per largest capacity of the dimension.
+    let mut worth: Vec<Vec<Variable>> = Vec::new();
+    for group in 0..groups.len() {
+        let row = dims.iter().map(|dim| {
+            let demand: f64 = problem
+                .classes
+                .iter()
+                .zip(&group_of)
+                .filter(|(_, g)| **g == group)
+                .map(|(class, _)| class.request[*dim] as f64 * class.count as f64)
+                .sum();
+            demand / largest(*dim) as f64 / pods
+        });
+        worth.push(row.map(|objective| program.add_var(objective, (0.0, 1e4))).collect());
+    }
+    let mut price: Vec<Vec<Variable>> = Vec::new();
+    for (index, kind) in problem.kinds.iter().enumerate() {
+        let own: Vec<Variable> = dims.iter().map(|_| program.add_var(0.0, (0.0, 1e4))).collect();
+        for row in groups.iter().filter(|(row, _)| row[index]).map(|(_, group)| &worth[*group]) {
+            for (above, below) in own.iter().zip(row) {
+                program.add_constraint([(*above, 1.0), (*below, -1.0)], ComparisonOp::Ge, 0.0);
+            }
+        }
+        let shares = dims.iter().map(|dim| kind.capacity[*dim] as f64 / largest(*dim) as f64);
+        let mut row: Vec<(Variable, f64)> = own.iter().copied().zip(shares).filter(|(_, share)| *share > 1e-6).collect();
+        if let Some(limit) = kind.limit {
+            row.push((program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY)), -1.0));
+        }
+        if !row.is_empty() {
+            program.add_constraint(row.as_slice(), ComparisonOp::Le, kind.price as f64 / scale);
+        }
+        price.push(own);
+    }
+    let solution = program.solve().ok()?.into_solution().ok()?;
+    let vector = |row: &Vec<Variable>| {
+        let mut prices = [0.0; DIMS];
+        for (dim, var) in dims.iter().zip(row) {
+            prices[*dim] = (solution.var_value(*var) / largest(*dim) as f64).max(0.0);
+        }
+        prices
+    };
+    let by_group: Vec<[f64; DIMS]> = worth.iter().map(vector).collect();
+    let worths = problem.classes.iter().zip(&group_of).map(|(class, group)| by_group[*group].iter().zip(&class.request).map(|(p, a)| p * *a as f64).sum());
+    Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect() })
+}
