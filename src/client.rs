@@ -149,9 +149,10 @@ pub(crate) fn status(args: &StatusArgs, streams: &mut Streams) -> Result<Exit, P
 }
 
 fn lines(status: &Status) -> Vec<String> {
+    let since = status.phase_since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
     let mut lines = vec![format!(
-        "Mode {}   Phase {} since {}   Iteration {}   Journal #{}",
-        status.mode, status.phase, status.phase_since, status.iteration, status.journal.seq
+        "Mode {}   Phase {}{since}   Iteration {}   Journal #{}",
+        status.mode, status.phase, status.iteration, status.journal.seq
     )];
     if let Some(holder) = &status.lease_holder {
         lines.push(format!("Not leader     {holder} holds the lease"));

@@ -164,16 +164,18 @@ fn a_pause_carries_its_reason_and_its_span() {
 }
 
 #[test]
-fn the_status_names_what_is_waited_for_in_80_columns() {
+fn the_status_names_what_is_waited_for_in_96_columns() {
     let reason = ReasonView {
         code: "NotReady".to_owned(),
         message: "Deployment shop/web has 2 of 3 pods ready".to_owned(),
         fix: None,
     };
     let status = Status {
-        phase_since: "2026-11-22T01:00:00Z".to_owned(),
+        phase_since: Some("2026-11-22T01:00:00Z".to_owned()),
         waiting_for: vec![reason; 10],
         debts: vec!["labels on node a".to_owned()],
+        cost_per_hour: "1.00".to_owned(),
+        spent: "0.12".to_owned(),
         ..leading("Approve", Some(waiting_plan()))
     };
     let lines = lines(&status);

@@ -176,7 +176,10 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         let listed = Many::new(effects.clone()).map_err(|_| DriverError::TooManyEffects { effects: count })?;
         self.append(now, Event::Intents { effects: listed })?;
         self.unflushed = UNFLUSHED_MAX;
-        let (computed, outside) = partition(effects);
+        let (computed, outside): (VecDeque<_>, Vec<_>) = (
+            effects.iter().filter(|(_, effect)| is_computed(effect)).cloned().collect(),
+            effects.into_iter().filter(|(_, effect)| !is_computed(effect)).collect(),
+        );
         self.pending.extend(outside);
         Ok(computed)
     }
@@ -204,12 +207,6 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         }
         Ok(())
     }
-}
-
-/// Effects that are computed, and effects for the outside.
-fn partition(effects: Vec<(EffectId, Effect)>) -> (VecDeque<(EffectId, Effect)>, Vec<(EffectId, Effect)>) {
-    let (computed, outside): (Vec<_>, Vec<_>) = effects.into_iter().partition(|(_, effect)| is_computed(effect));
-    (computed.into(), outside)
 }
 
 /// Whether a watch only repeats what is known. Listed objects are always taken: a list proves what

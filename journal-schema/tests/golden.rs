@@ -4,6 +4,8 @@
 //! `KINEMA_WRITE_GOLDEN=1 cargo test -p journal-schema --test golden` writes the files anew; do that
 //! only before a version is released.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads its golden file")]
+
 use journal_schema::cloud::*;
 use journal_schema::codec;
 use journal_schema::effect::*;

@@ -21,9 +21,16 @@ fn peak_mib() -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
+/// CPU seconds that this process has used: on a busy machine the clock on the wall says little.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
 fn main() -> std::io::Result<()> {
     let mut sizes: Vec<usize> = Vec::new();
-    let (mut deleted, mut seed, mut families, mut steps) = (50, 1, "e2,n2,c3".to_owned(), Limits::default().search_steps);
+    let (mut deleted, mut seed, mut families, mut steps) =
+        (50, 1, "e2,n2,c3".to_owned(), Limits::default().search_steps);
     let mut penalty = None;
     let mut lint = false;
     let mut args = std::env::args().skip(1);
@@ -42,8 +49,13 @@ fn main() -> std::io::Result<()> {
     if sizes.is_empty() {
         sizes = vec![100, 1000];
     }
-    let families: &'static [&'static str] =
-        Box::leak(families.split(',').map(|f| &*Box::leak(f.to_owned().into_boxed_str())).collect::<Vec<&'static str>>().into_boxed_slice());
+    let families: &'static [&'static str] = Box::leak(
+        families
+            .split(',')
+            .map(|f| &*Box::leak(f.to_owned().into_boxed_str()))
+            .collect::<Vec<&'static str>>()
+            .into_boxed_slice(),
+    );
     let mut out = std::io::stdout().lock();
     for nodes in sizes {
         let mut input = generate(&Shape { nodes, deleted_percent: deleted, families, seed });
@@ -52,16 +64,17 @@ fn main() -> std::io::Result<()> {
         }
         let (real_nodes, pods) = (input.cluster.nodes.len(), input.cluster.pods.len());
         let before = peak_mib();
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
         let planned = planner::plan(&input, &Limits { search_steps: steps, ..Limits::default() });
         let seconds = start.elapsed().as_secs_f64();
+        let cpu = cpu_seconds() - cpu;
         match planned {
             Ok(planned) => {
                 let plan = &planned.plan;
                 let digest = journal_schema::codec::digest(&planned).map(|d| d.to_string()).unwrap_or_default();
                 writeln!(
                     out,
-                    "{real_nodes} nodes / {pods} pods: {seconds:.2} s, peak {} MiB (input {before} MiB); now {} after {} bound {} gap {} saving {}; {} moves, +{} -{} nodes; digest {}",
+                    "{real_nodes} nodes / {pods} pods: {cpu:.2} s CPU, {seconds:.2} s wall, peak {} MiB (input {before} MiB); now {} after {} bound {} gap {} saving {}; {} moves, +{} -{} nodes; digest {}",
                     peak_mib(),
                     plan.cost_now,
                     plan.cost_after,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use journal_schema::plan::{
-    Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction, PodVerdict, Report, RequestChange,
-    Slot, Target,
+    Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
+    PodVerdict, Report, RequestChange, Slot, Target,
 };
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Many, Name};
-use journal_schema::units::{MicroUsd, MicroUsdPerHour, MilliCpu, Bytes};
+use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
 use crate::bound::Bound;
@@ -30,13 +30,23 @@ fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
 }
 
 /// Writes the plan and its report.
-pub(crate) fn assemble(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &Rehearsal<'_, '_>) -> Result<Planned, PlanError> {
+pub(crate) fn assemble(
+    model: &Model<'_>,
+    bound: &Bound,
+    change: &Change,
+    rehearsal: &Rehearsal<'_, '_>,
+) -> Result<Planned, PlanError> {
     let input = model.input;
-    let add: Vec<NodeToAdd> = change.machines.iter().enumerate().map(|(slot, machine)| node_to_add(model, slot, *machine)).collect();
+    let add: Vec<NodeToAdd> =
+        change.machines.iter().enumerate().map(|(slot, machine)| node_to_add(model, slot, *machine)).collect();
     let remove: Vec<NodeToRemove> = change.leaving.iter().map(|host| node_to_remove(model, *host)).collect();
     let nodes = model.hosts.len();
     let target = |host: usize| {
-        if host < nodes { Target::Node(model.hosts[host].fact.name.clone()) } else { Target::New(Slot(u32::try_from(host - nodes).unwrap_or(u32::MAX))) }
+        if host < nodes {
+            Target::Node(model.hosts[host].fact.name.clone())
+        } else {
+            Target::New(Slot(u32::try_from(host - nodes).unwrap_or(u32::MAX)))
+        }
     };
     let mut targets: BTreeMap<usize, Target> = BTreeMap::new();
     let mut moves = Vec::new();
@@ -57,7 +67,11 @@ pub(crate) fn assemble(model: &Model<'_>, bound: &Bound, change: &Change, rehear
     let cost_now: i64 = model.hosts.iter().filter_map(|host| host.price).sum();
     let removed: i64 = remove.iter().map(|node| node.price.0).sum();
     let added: i64 = add.iter().map(|node| node.price.0).sum();
-    let minutes = BOOT_MINUTES + i64::try_from(moves.len()).unwrap_or(0).div_ceil_of(i64::from(input.policy.disruption.max_parallel_moves.max(1))) * BATCH_MINUTES;
+    let minutes = BOOT_MINUTES
+        + i64::try_from(moves.len())
+            .unwrap_or(0)
+            .div_ceil_of(i64::from(input.policy.disruption.max_parallel_moves.max(1)))
+            * BATCH_MINUTES;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
         pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
@@ -117,7 +131,8 @@ fn node_to_remove(model: &Model<'_>, host: usize) -> NodeToRemove {
         pool,
         machine_type: Name::truncated(machine_type_of(host.fact)),
         zone: Name::truncated(zone_of(host.fact)),
-        capacity_type: pool_of(model.input, host.fact).map_or_else(|| capacity_type_of(host.fact), |pool| pool.capacity_type),
+        capacity_type: pool_of(model.input, host.fact)
+            .map_or_else(|| capacity_type_of(host.fact), |pool| pool.capacity_type),
         price: MicroUsdPerHour(host.price.unwrap_or(0)),
     }
 }
@@ -153,14 +168,22 @@ fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, pods: i64, penalt
     let worth: i64 = host.home.iter().map(|item| bound.worth[model.items[*item].class]).sum();
     let saving = host.price.unwrap_or(0) - worth / 1000;
     if saving > 0 && saving <= pods * penalty {
-        return Reason::SavingsNotWorthDisruption { saving: MicroUsdPerHour(saving), pods: u32::try_from(pods).unwrap_or(u32::MAX) };
+        return Reason::SavingsNotWorthDisruption {
+            saving: MicroUsdPerHour(saving),
+            pods: u32::try_from(pods).unwrap_or(u32::MAX),
+        };
     }
     Reason::NoCheaperPlacement
 }
 
 /// One verdict for every pod, by key.
-fn pod_verdicts(model: &Model<'_>, targets: &BTreeMap<usize, Target>, rehearsal: &Rehearsal<'_, '_>) -> Vec<PodVerdict> {
-    let items: BTreeMap<_, usize> = model.items.iter().enumerate().map(|(index, item)| (&item.fact.key, index)).collect();
+fn pod_verdicts(
+    model: &Model<'_>,
+    targets: &BTreeMap<usize, Target>,
+    rehearsal: &Rehearsal<'_, '_>,
+) -> Vec<PodVerdict> {
+    let items: BTreeMap<_, usize> =
+        model.items.iter().enumerate().map(|(index, item)| (&item.fact.key, index)).collect();
     model
         .input
         .cluster
@@ -174,7 +197,9 @@ fn pod_verdicts(model: &Model<'_>, targets: &BTreeMap<usize, Target>, rehearsal:
                     let item = &model.items[*index];
                     match (targets.get(index), item.home, &item.standing.blocked) {
                         (Some(target), Some(_), _) => (PodAction::Move(target.clone()), Reason::NodeLeaves),
-                        (Some(target @ Target::Node(_)), None, _) => (PodAction::Place(target.clone()), Reason::NodeStays),
+                        (Some(target @ Target::Node(_)), None, _) => {
+                            (PodAction::Place(target.clone()), Reason::NodeStays)
+                        }
                         (Some(target @ Target::New(_)), None, _) => (PodAction::Place(target.clone()), Reason::Added),
                         (None, Some(_), Some(reason)) => (PodAction::Stay, reason.clone()),
                         (None, Some(_), None) => (PodAction::Stay, Reason::NodeStays),
@@ -196,8 +221,11 @@ fn request_changes(input: &PlanningInput) -> Vec<RequestChange> {
     let mut changes = Vec::new();
     for forecast in &input.forecasts.containers {
         let Some(workload) = input.cluster.workloads.get(&forecast.workload) else { continue };
-        let Some(container) = workload.template.containers.iter().find(|c| c.name == forecast.container) else { continue };
-        let (cpu, memory) = (container.cpu_request.unwrap_or(MilliCpu(0)), container.memory_request.unwrap_or(Bytes(0)));
+        let Some(container) = workload.template.containers.iter().find(|c| c.name == forecast.container) else {
+            continue;
+        };
+        let (cpu, memory) =
+            (container.cpu_request.unwrap_or(MilliCpu(0)), container.memory_request.unwrap_or(Bytes(0)));
         if (cpu, memory) != (forecast.cpu_request, forecast.memory_request) {
             changes.push(RequestChange {
                 workload: forecast.workload.clone(),

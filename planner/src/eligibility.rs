@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::cloud::{CapacityType, Pool, PoolRefusal};
 use journal_schema::facts::{
-    DoNotDisrupt, IntOrPercent, NodeFact, OwnerKind, PdbFact, PodFact, PodPhase, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
+    DoNotDisrupt, IntOrPercent, NodeFact, OwnerKind, PdbFact, PodFact, PodPhase, UpdateStrategy, WorkloadFact,
+    WorkloadId, WorkloadKind,
 };
 use journal_schema::plan::{Managed, MoveMethod, PlanningInput};
 use journal_schema::policy::{Actuation, SingleReplica};
@@ -44,7 +45,10 @@ pub(crate) fn capacity_type_of(node: &NodeFact) -> CapacityType {
 
 /// The region of a node: its label, else its zone without the last part, else the pools' only one.
 fn region_of<'a>(input: &'a PlanningInput, node: &'a NodeFact) -> &'a str {
-    let labelled = [REGION, "failure-domain.beta.kubernetes.io/region"].map(|key| node.label(key)).into_iter().find(|v| !v.is_empty());
+    let labelled = [REGION, "failure-domain.beta.kubernetes.io/region"]
+        .map(|key| node.label(key))
+        .into_iter()
+        .find(|v| !v.is_empty());
     let from_zone = || zone_of(node).rsplit_once('-').map(|(region, _)| region);
     let only = || {
         let first = input.pools.first()?.region.as_str();
@@ -97,7 +101,9 @@ pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact) -> Option<Reaso
     if node.deletion_at.is_some() {
         return Some(Reason::BeingDeleted);
     }
-    if node.labels.contains_key("node-role.kubernetes.io/control-plane") || node.labels.contains_key("node-role.kubernetes.io/master") {
+    if node.labels.contains_key("node-role.kubernetes.io/control-plane")
+        || node.labels.contains_key("node-role.kubernetes.io/master")
+    {
         return Some(Reason::ControlPlane);
     }
     if let Managed::Listed(pools) = &input.managed {
@@ -147,7 +153,8 @@ pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact) -> Option<Reaso
 /// Evictions that a budget allows now. A budget whose status nobody has written yet (a cluster read
 /// from files, a controller that lags) is counted from its pods.
 fn disruptions_allowed(pdb: &PdbFact, pods: &[&PodFact]) -> i32 {
-    let unwritten = pdb.expected == 0 && pdb.current_healthy == 0 && pdb.desired_healthy == 0 && pdb.disruptions_allowed == 0;
+    let unwritten =
+        pdb.expected == 0 && pdb.current_healthy == 0 && pdb.desired_healthy == 0 && pdb.disruptions_allowed == 0;
     if !unwritten {
         return pdb.disruptions_allowed;
     }
@@ -234,7 +241,9 @@ pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
             let blocked = own_reason(input, pod, workload)
                 .or_else(|| budgets.blocks(position, pod))
                 .or_else(|| {
-                    let system = pod.key.namespace == "kube-system" && budgets.of_pod[position].is_empty() && pod.safe_to_evict != Some(true);
+                    let system = pod.key.namespace == "kube-system"
+                        && budgets.of_pod[position].is_empty()
+                        && pod.safe_to_evict != Some(true);
                     system.then_some(Reason::KubeSystemWithoutPdb)
                 })
                 .or(hindrance);
@@ -251,7 +260,10 @@ fn own_reason(input: &PlanningInput, pod: &PodFact, workload: Option<&WorkloadFa
     if pod.of_daemon_set() {
         return Some(Reason::DaemonSet);
     }
-    if pod.deletion_at.is_some() || pod.phase == PodPhase::Unknown || (pod.phase == PodPhase::Pending && pod.node.is_some()) {
+    if pod.deletion_at.is_some()
+        || pod.phase == PodPhase::Unknown
+        || (pod.phase == PodPhase::Pending && pod.node.is_some())
+    {
         return Some(Reason::NotRunning);
     }
     let namespace = input.cluster.namespaces.get(&pod.key.namespace);
@@ -278,7 +290,12 @@ fn own_reason(input: &PlanningInput, pod: &PodFact, workload: Option<&WorkloadFa
         None | Some(OwnerKind::Other) => return Some(Reason::NotBackedByController),
         Some(OwnerKind::Job) if !input.policy.disruption.evict_jobs => return Some(Reason::JobWouldRestart),
         Some(
-            OwnerKind::Job | OwnerKind::Deployment | OwnerKind::ReplicaSet | OwnerKind::StatefulSet | OwnerKind::DaemonSet | OwnerKind::Node,
+            OwnerKind::Job
+            | OwnerKind::Deployment
+            | OwnerKind::ReplicaSet
+            | OwnerKind::StatefulSet
+            | OwnerKind::DaemonSet
+            | OwnerKind::Node,
         ) => {}
     }
     if let Some(reason) = workload.and_then(|w| input.quarantined.get(&w.id)) {
@@ -324,7 +341,8 @@ fn method_of(
     });
     // A second replica beside the first would break its own rule in any wider topology than a node.
     let repels_itself = pod.spec.pod_anti_affinity.iter().any(|term| {
-        term.topology_key != HOSTNAME && term.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels))
+        term.topology_key != HOSTNAME
+            && term.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels))
     });
     let can_double = stateless && !recreate && !tied_volume && !repels_itself;
     let method = match policy.actuation {

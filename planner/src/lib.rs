@@ -83,7 +83,8 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         seed: input.iteration,
     };
     let found = search::solve(&model, &goal);
-    let mut candidates: Vec<Candidate<'_, '_>> = found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
+    let mut candidates: Vec<Candidate<'_, '_>> =
+        found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
     // Among equals the one that changes least, which the search gives last.
     candidates.reverse();
     candidates.sort_by_key(|candidate| candidate.price);
@@ -135,7 +136,8 @@ impl<'m, 'a> Candidate<'m, 'a> {
     fn price(&self, model: &Model<'_>, goal: &Goal<'_>) -> i64 {
         let removed: i64 = self.change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
         let added: i64 = self.change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-        let moves: i64 = self.change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
+        let moves: i64 =
+            self.change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
         let homeless = i64::try_from(self.rehearsal.stuck.len()).unwrap_or(0);
         added - removed + moves * goal.move_penalty + homeless * search::HOMELESS
     }
@@ -158,11 +160,14 @@ fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
     let too_many = policy.max_nodes.is_some_and(|most| nodes > most as usize);
     let too_dear = policy.max_cost.is_some_and(|most| planned.plan.cost_now.0 + added > most.0);
     if !pending_only && (too_many || too_dear) {
-        return Err(PlanError::Inconsistent { what: Name::truncated("the transition exceeds the policy's most nodes or most cost") });
+        return Err(PlanError::Inconsistent {
+            what: Name::truncated("the transition exceeds the policy's most nodes or most cost"),
+        });
     }
     let work = planned.plan.moves.len() * nodes;
     if work <= LINTED_WORK
-        && let Some(finding) = lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
+        && let Some(finding) =
+            lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
     {
         return Err(PlanError::Inconsistent { what: Name::truncated(finding.to_string()) });
     }

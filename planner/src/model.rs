@@ -15,8 +15,8 @@ use journal_schema::units::Resources;
 use crate::eligibility::{Standing, node_keeps, price_of, standings, unresolved_claim};
 use crate::offers::{Offer, offers};
 use crate::relations::Relations;
-use crate::state::State;
 use crate::rules::{HOSTNAME, ZONE, node_affinity_matches, repelling_taint, volume_reaches};
+use crate::state::State;
 
 /// Most resource dimensions: CPU, memory, ephemeral storage, pods, and four more.
 pub(crate) const DIMS: usize = 8;
@@ -52,7 +52,12 @@ impl Extra {
     /// The attach limits in an amount of every dimension, by driver, where there is a limit.
     pub(crate) fn attach_limits(&self, amounts: &Amounts) -> BTreeMap<Name, i64> {
         let first = FIRST_EXTRA + self.resources.len();
-        self.drivers.iter().enumerate().map(|(i, driver)| (driver.clone(), amounts[first + i])).filter(|(_, limit)| *limit < UNLIMITED).collect()
+        self.drivers
+            .iter()
+            .enumerate()
+            .map(|(i, driver)| (driver.clone(), amounts[first + i]))
+            .filter(|(_, limit)| *limit < UNLIMITED)
+            .collect()
     }
 
     /// What is short when a dimension is short.
@@ -65,7 +70,9 @@ impl Extra {
             PODS => resource("pods"),
             _ => match self.resources.get(dim - FIRST_EXTRA) {
                 Some(name) => resource(name),
-                None => Reason::AttachLimit { driver: self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default() },
+                None => Reason::AttachLimit {
+                    driver: self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default(),
+                },
             },
         }
     }
@@ -190,14 +197,21 @@ fn choose_extra(input: &PlanningInput) -> Extra {
 }
 
 /// A pod's request in the model's dimensions, or what cannot be expressed.
-fn request_of(input: &PlanningInput, extra: &Extra, pod: &PodFact, sized: &BTreeMap<Key, (i64, i64)>) -> Result<Amounts, Name> {
+fn request_of(
+    input: &PlanningInput,
+    extra: &Extra,
+    pod: &PodFact,
+    sized: &BTreeMap<Key, (i64, i64)>,
+) -> Result<Amounts, Name> {
     let mut amounts = vector(extra, &pod.spec.requests);
     amounts[PODS] = 1;
     if let Some((cpu, memory)) = sized.get(&pod.key) {
         amounts[CPU] = amounts[CPU].max(*cpu);
         amounts[MEMORY] = amounts[MEMORY].max(*memory);
     }
-    if let Some((name, _)) = pod.spec.requests.extended.iter().find(|(name, amount)| **amount > 0 && !extra.resources.contains(name)) {
+    if let Some((name, _)) =
+        pod.spec.requests.extended.iter().find(|(name, amount)| **amount > 0 && !extra.resources.contains(name))
+    {
         return Err(name.clone());
     }
     for volume in volumes_of(input, pod) {
@@ -239,7 +253,8 @@ fn set_attach_limits(input: &PlanningInput, extra: &Extra, node: Option<&Name>, 
 /// must fit is the larger of both, for every pod whose workload could be rolled.
 fn resized(input: &PlanningInput) -> BTreeMap<Key, (i64, i64)> {
     let mut sized = BTreeMap::new();
-    let active = input.policy.predict.right_sizing == RightSizing::WithRollout && input.policy.disruption.actuation == Actuation::RollingUpdate;
+    let active = input.policy.predict.right_sizing == RightSizing::WithRollout
+        && input.policy.disruption.actuation == Actuation::RollingUpdate;
     if !active {
         return sized;
     }
@@ -247,7 +262,10 @@ fn resized(input: &PlanningInput) -> BTreeMap<Key, (i64, i64)> {
         let Some(workload) = input.cluster.workload_of(pod) else { continue };
         let (mut cpu, mut memory, mut changed) = (pod.spec.requests.cpu.0, pod.spec.requests.memory.0, false);
         for container in &pod.spec.containers {
-            let place = input.forecasts.containers.binary_search_by(|f| (&f.workload, &f.container).cmp(&(&workload.id, &container.name)));
+            let place = input
+                .forecasts
+                .containers
+                .binary_search_by(|f| (&f.workload, &f.container).cmp(&(&workload.id, &container.name)));
             let Ok(index) = place else { continue };
             let forecast = &input.forecasts.containers[index];
             cpu += (forecast.cpu_request.0 - container.cpu_request.map_or(0, |r| r.0)).max(0);
@@ -294,7 +312,8 @@ impl Mentioned {
     }
 
     fn signature(&self, labels: &Labels, taints: &[Taint], name: &str) -> Signature {
-        let labels = labels.iter().filter(|(key, _)| self.keys.contains(*key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let labels =
+            labels.iter().filter(|(key, _)| self.keys.contains(*key)).map(|(k, v)| (k.clone(), v.clone())).collect();
         let mut taints = taints.to_vec();
         taints.sort();
         Signature { labels, taints, name: if self.names { Name::truncated(name) } else { Name::default() } }
@@ -325,11 +344,13 @@ impl<T: Ord + Clone> Interner<T> {
 
 impl<'a> Model<'a> {
     /// Compiles the input. Time grows with pods × rules that mention them.
+    #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
     pub(crate) fn new(input: &'a PlanningInput) -> Self {
         let extra = choose_extra(input);
         let dims = extra.dims();
         let sized = resized(input);
-        let host_index: BTreeMap<&Name, usize> = input.cluster.nodes.keys().enumerate().map(|(i, name)| (name, i)).collect();
+        let host_index: BTreeMap<&Name, usize> =
+            input.cluster.nodes.keys().enumerate().map(|(i, name)| (name, i)).collect();
 
         let mut drafts: Vec<(&PodFact, Standing, Amounts)> = Vec::new();
         let mut mentioned = Mentioned::default();
@@ -397,12 +418,18 @@ impl<'a> Model<'a> {
         let mut pending = Vec::new();
         let free = PodFactStatics::default();
         // Row zero asks for nothing: it is the row of pods that never move.
-        statics.id(StaticKey { selector: &free.selector, affinity: None, tolerations: &free.tolerations, volumes: Vec::new() });
+        statics.id(StaticKey {
+            selector: &free.selector,
+            affinity: None,
+            tolerations: &free.tolerations,
+            volumes: Vec::new(),
+        });
         for (index, (pod, standing, request)) in drafts.into_iter().enumerate() {
             let row = if standing.blocked.is_some() {
                 0
             } else {
-                let volumes = volumes_of(input, pod).into_iter().filter(|v| v.node_affinity.is_some() || !v.zones.is_empty());
+                let volumes =
+                    volumes_of(input, pod).into_iter().filter(|v| v.node_affinity.is_some() || !v.zones.is_empty());
                 statics.id(StaticKey {
                     selector: &pod.spec.node_selector,
                     affinity: pod.spec.node_affinity.as_deref(),
@@ -415,14 +442,29 @@ impl<'a> Model<'a> {
             match home {
                 Some(host) => {
                     subtract(&mut hosts[host].room, &request);
-                    if standing.blocked.is_none() { hosts[host].home.push(index) } else { hosts[host].fixed.push(index) }
+                    if standing.blocked.is_none() {
+                        hosts[host].home.push(index)
+                    } else {
+                        hosts[host].fixed.push(index)
+                    }
                 }
                 None => pending.push(index),
             }
             items.push(Item { fact: pod, class, home, standing });
         }
         let compatible = table(input, &statics.values, &signatures);
-        let mut model = Self { input, extra, dims, hosts, machines, items, pending, classes: classes.values, compatible, relations };
+        let mut model = Self {
+            input,
+            extra,
+            dims,
+            hosts,
+            machines,
+            items,
+            pending,
+            classes: classes.values,
+            compatible,
+            relations,
+        };
         model.pin();
         model.keep_blocked();
         model.drop_new_domains();
@@ -451,7 +493,11 @@ impl<'a> Model<'a> {
                 continue;
             }
             let fact = item.fact;
-            let claim = fact.spec.claims.first().filter(|_| fact.spec.node_selector.is_empty() && fact.spec.node_affinity.is_none());
+            let claim = fact
+                .spec
+                .claims
+                .first()
+                .filter(|_| fact.spec.node_selector.is_empty() && fact.spec.node_affinity.is_none());
             let reason = claim.map_or(Reason::NodeAffinity, |claim| Reason::VolumeZone { claim: claim.clone() });
             self.items[index].standing.blocked = Some(reason);
             self.hosts[home].home.retain(|other| *other != index);
@@ -512,9 +558,15 @@ fn pending_hindrance(input: &PlanningInput, pod: &PodFact, blocked: Option<Reaso
 fn table(input: &PlanningInput, statics: &[StaticKey<'_>], signatures: &[Signature]) -> Vec<Vec<bool>> {
     let fits = |key: &StaticKey<'_>, sig: &Signature| {
         let spec = |labels: &Labels| {
-            key.selector.iter().all(|(k, v)| labels.get(k) == Some(v)) && crate::rules::any_term_matches(key.affinity, labels, &sig.name)
+            key.selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+                && crate::rules::any_term_matches(key.affinity, labels, &sig.name)
         };
-        let volumes = || key.volumes.iter().filter_map(|name| input.cluster.pvs.get(*name)).all(|v| volume_reaches(v, &sig.labels, &sig.name));
+        let volumes = || {
+            key.volumes
+                .iter()
+                .filter_map(|name| input.cluster.pvs.get(*name))
+                .all(|v| volume_reaches(v, &sig.labels, &sig.name))
+        };
         spec(&sig.labels) && repelling_taint(key.tolerations, &sig.taints).is_none() && volumes()
     };
     statics.iter().map(|key| signatures.iter().map(|sig| fits(key, sig)).collect()).collect()
@@ -535,7 +587,13 @@ pub(crate) fn add(amounts: &mut Amounts, other: &Amounts) {
 }
 
 /// Whether a pod's own placement rules (not its room, not other pods) let it run on a node.
-pub(crate) fn first_static_failure(input: &PlanningInput, pod: &PodFact, labels: &Labels, taints: &[Taint], name: &str) -> Option<Reason> {
+pub(crate) fn first_static_failure(
+    input: &PlanningInput,
+    pod: &PodFact,
+    labels: &Labels,
+    taints: &[Taint],
+    name: &str,
+) -> Option<Reason> {
     if let Some(taint) = repelling_taint(&pod.spec.tolerations, taints) {
         return Some(Reason::Taint { key: taint.key.clone() });
     }

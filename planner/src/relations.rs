@@ -154,7 +154,8 @@ impl Relations {
         let keys = topology_keys(pods);
         for key in &keys {
             let mut values = Numbers(BTreeMap::new());
-            let row = signatures.iter().map(|s| s.labels.get(key).map(|v| values.number(v.clone()))).collect::<Vec<_>>();
+            let row =
+                signatures.iter().map(|s| s.labels.get(key).map(|v| values.number(v.clone()))).collect::<Vec<_>>();
             relations.domain_counts.push(values.0.len());
             relations.domains.push(row.into_iter().map(|d| d.map(|d| u32::try_from(d).unwrap_or(u32::MAX))).collect());
         }
@@ -184,7 +185,13 @@ impl Relations {
                 .clone();
             let mut own = Owned { anti: own_anti, affinity: own_affinity, ..Owned::default() };
             if *placeable {
-                own.spread = pod.spec.spread.iter().filter(|s| s.hard).map(|s| spreads.number(relations.spread_key(pod, s, &keys, signatures))).collect();
+                own.spread = pod
+                    .spec
+                    .spread
+                    .iter()
+                    .filter(|s| s.hard)
+                    .map(|s| spreads.number(relations.spread_key(pod, s, &keys, signatures)))
+                    .collect();
             }
             own.ports = pod.spec.host_ports.iter().map(|port| (port.protocol.clone(), port.port)).collect();
             owned.push(own);
@@ -193,9 +200,19 @@ impl Relations {
         relations
     }
 
-    fn spread_key(&self, pod: &PodFact, constraint: &journal_schema::facts::SpreadConstraint, keys: &[Name], signatures: &[Signature]) -> SpreadKey {
+    fn spread_key(
+        &self,
+        pod: &PodFact,
+        constraint: &journal_schema::facts::SpreadConstraint,
+        keys: &[Name],
+        signatures: &[Signature],
+    ) -> SpreadKey {
         let all_keys = |sig: &Signature| {
-            pod.spec.spread.iter().filter(|s| s.hard && s.topology_key != HOSTNAME).all(|s| sig.labels.contains_key(&s.topology_key))
+            pod.spec
+                .spread
+                .iter()
+                .filter(|s| s.hard && s.topology_key != HOSTNAME)
+                .all(|s| sig.labels.contains_key(&s.topology_key))
         };
         let eligible: Vec<bool> = signatures
             .iter()
@@ -225,17 +242,34 @@ impl Relations {
         }
     }
 
-    fn finish(&mut self, pods: &[(&PodFact, bool)], owned: Vec<Owned>, anti: &[TermKey], affinity: &[TermKey], spreads: Vec<SpreadKey>) {
+    fn finish(
+        &mut self,
+        pods: &[(&PodFact, bool)],
+        owned: Vec<Owned>,
+        anti: &[TermKey],
+        affinity: &[TermKey],
+        spreads: Vec<SpreadKey>,
+    ) {
         let mut ports: Numbers<(Name, u16)> = Numbers(BTreeMap::new());
         let mut mentioned = BTreeSet::new();
-        for selector in anti.iter().chain(affinity).filter_map(|t| t.selector.as_ref()).chain(spreads.iter().filter_map(|s| s.selector.as_ref())) {
+        for selector in anti
+            .iter()
+            .chain(affinity)
+            .filter_map(|t| t.selector.as_ref())
+            .chain(spreads.iter().filter_map(|s| s.selector.as_ref()))
+        {
             selector.mentions(&mut mentioned);
         }
         let mut profiles: Numbers<Profile> = Numbers(BTreeMap::new());
         let mut known: BTreeMap<(Name, Labels, bool, Owned), usize> = BTreeMap::new();
         let mut hits: BTreeMap<(Name, Labels), [Vec<usize>; 3]> = BTreeMap::new();
         for ((pod, _), own) in pods.iter().zip(owned) {
-            let labels: Labels = pod.labels.iter().filter(|(k, _)| mentioned.contains(*k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let labels: Labels = pod
+                .labels
+                .iter()
+                .filter(|(k, _)| mentioned.contains(*k))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             let terminating = pod.deletion_at.is_some();
             let key = (pod.key.namespace.clone(), labels.clone(), terminating, own.clone());
             if let Some(profile) = known.get(&key) {
@@ -249,8 +283,12 @@ impl Relations {
                         term.namespaces.as_ref().is_none_or(|n| n.binary_search(&pod.key.namespace).is_ok())
                             && term.selector.as_ref().is_some_and(|s| matches(s, &labels))
                     };
-                    let indices = |terms: &[TermKey]| terms.iter().enumerate().filter(|(_, t)| hit(t)).map(|(i, _)| i).collect::<Vec<_>>();
-                    let counted = |s: &SpreadKey| s.namespace == pod.key.namespace && s.selector.as_ref().is_some_and(|x| matches(x, &labels));
+                    let indices = |terms: &[TermKey]| {
+                        terms.iter().enumerate().filter(|(_, t)| hit(t)).map(|(i, _)| i).collect::<Vec<_>>()
+                    };
+                    let counted = |s: &SpreadKey| {
+                        s.namespace == pod.key.namespace && s.selector.as_ref().is_some_and(|x| matches(x, &labels))
+                    };
                     let spread = spreads.iter().enumerate().filter(|(_, s)| counted(s)).map(|(i, _)| i).collect();
                     [indices(anti), indices(affinity), spread]
                 })
@@ -297,8 +335,11 @@ impl Relations {
     pub(crate) fn note_present(&mut self, sigs: &[usize]) {
         for index in 0..self.spreads.len() {
             let Topology::Key(key) = self.spreads[index].topology else { continue };
-            let mut domains: Vec<u32> =
-                sigs.iter().filter(|sig| self.spreads[index].eligible[**sig]).filter_map(|sig| self.domains[key][*sig]).collect();
+            let mut domains: Vec<u32> = sigs
+                .iter()
+                .filter(|sig| self.spreads[index].eligible[**sig])
+                .filter_map(|sig| self.domains[key][*sig])
+                .collect();
             domains.sort_unstable();
             domains.dedup();
             self.spreads[index].domains = domains;
@@ -309,7 +350,9 @@ impl Relations {
     pub(crate) fn opens_domain(&self, sig: usize) -> bool {
         self.spreads.iter().any(|spread| {
             let Topology::Key(key) = spread.topology else { return false };
-            spread.eligible[sig] && !spread.domains.is_empty() && self.domains[key][sig].is_some_and(|d| spread.domains.binary_search(&d).is_err())
+            spread.eligible[sig]
+                && !spread.domains.is_empty()
+                && self.domains[key][sig].is_some_and(|d| spread.domains.binary_search(&d).is_err())
         })
     }
 }
@@ -337,6 +380,9 @@ impl Relations {
     /// over hosts matches them.
     pub(crate) fn alone_on_host(&self, profile: usize) -> bool {
         let profile = &self.profiles[profile];
-        profile.anti_own.iter().any(|term| self.anti[*term] == Topology::Host && profile.anti_hit.binary_search(term).is_ok())
+        profile
+            .anti_own
+            .iter()
+            .any(|term| self.anti[*term] == Topology::Host && profile.anti_hit.binary_search(term).is_ok())
     }
 }

@@ -34,7 +34,11 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
             .sum();
         let saves = (price - runs / 1000).max(0);
         let own = if let Reason::PodDisruptionBudget { pdb, .. } = &reason { pdb.to_string() } else { String::new() };
-        let group = groups.entry((reason_code(&reason), own)).or_insert(Relaxation { reason, nodes: 0, saves: MicroUsdPerHour(0) });
+        let group = groups.entry((reason_code(&reason), own)).or_insert(Relaxation {
+            reason,
+            nodes: 0,
+            saves: MicroUsdPerHour(0),
+        });
         group.nodes += 1;
         group.saves += MicroUsdPerHour(saves);
     }

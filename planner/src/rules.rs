@@ -4,7 +4,8 @@
 //! calls these once per pair of equal objects; `verify` calls them again on the outcome.
 
 use journal_schema::facts::{
-    Labels, NodeOperator, NodeRequirement, NodeTerm, PodSpecFact, PodTerm, PvFact, Selector, Taint, TaintEffect, Toleration,
+    Labels, NodeOperator, NodeRequirement, NodeTerm, PodSpecFact, PodTerm, PvFact, Selector, Taint, TaintEffect,
+    Toleration,
 };
 use journal_schema::plan::Cluster;
 use journal_schema::text::Name;
@@ -28,7 +29,9 @@ fn requirement_holds(requirement: &NodeRequirement, value: Option<&str>) -> bool
         NodeOperator::DoesNotExist => value.is_none(),
         NodeOperator::Gt | NodeOperator::Lt => {
             let [bound] = &*requirement.values else { return false };
-            let (Some(Ok(value)), Ok(bound)) = (value.map(str::parse::<i64>), bound.parse::<i64>()) else { return false };
+            let (Some(Ok(value)), Ok(bound)) = (value.map(str::parse::<i64>), bound.parse::<i64>()) else {
+                return false;
+            };
             if requirement.operator == NodeOperator::Gt { value > bound } else { value < bound }
         }
     }
@@ -64,7 +67,10 @@ pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 
 /// The first taint that keeps a pod with these tolerations off a node.
 pub(crate) fn repelling_taint<'a>(tolerations: &[Toleration], taints: &'a [Taint]) -> Option<&'a Taint> {
-    taints.iter().filter(|taint| taint.effect != TaintEffect::PreferNoSchedule).find(|taint| !tolerations.iter().any(|t| tolerates(t, taint)))
+    taints
+        .iter()
+        .filter(|taint| taint.effect != TaintEffect::PreferNoSchedule)
+        .find(|taint| !tolerations.iter().any(|t| tolerates(t, taint)))
 }
 
 /// Whether a label selector matches.
@@ -93,7 +99,9 @@ pub(crate) fn term_namespaces(cluster: &Cluster, own: &Name, term: &PodTerm) -> 
         None => {}
         Some(selector) if selector.labels.is_empty() && selector.expressions.is_empty() => return None,
         Some(selector) => {
-            namespaces.extend(cluster.namespaces.values().filter(|n| selector_matches(selector, &n.labels)).map(|n| n.name.clone()));
+            namespaces.extend(
+                cluster.namespaces.values().filter(|n| selector_matches(selector, &n.labels)).map(|n| n.name.clone()),
+            );
         }
     }
     namespaces.sort();
@@ -139,7 +147,11 @@ mod tests {
     }
 
     fn requirement(key: &str, operator: NodeOperator, values: &[&str]) -> NodeRequirement {
-        NodeRequirement { key: name(key), operator, values: Few::new(values.iter().map(|v| name(v)).collect()).unwrap() }
+        NodeRequirement {
+            key: name(key),
+            operator,
+            values: Few::new(values.iter().map(|v| name(v)).collect()).unwrap(),
+        }
     }
 
     #[test]

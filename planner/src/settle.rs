@@ -27,11 +27,17 @@ const MOST_TRIALS: usize = 60;
 ///
 /// `wanted` says which pending pods must get a place. Ends after as many rounds as there are nodes
 /// that leave, at most: each round adds a machine or keeps a node, and machines only for a while.
-pub(crate) fn settle<'m, 'a>(model: &'m Model<'a>, bound: &Bound, mut change: Change, wanted: &dyn Fn(usize) -> bool) -> (Change, Rehearsal<'m, 'a>) {
+pub(crate) fn settle<'m, 'a>(
+    model: &'m Model<'a>,
+    bound: &Bound,
+    mut change: Change,
+    wanted: &dyn Fn(usize) -> bool,
+) -> (Change, Rehearsal<'m, 'a>) {
     let mut round = 0;
     loop {
         let mut rehearsal = rehearse(model, &change);
-        let stuck: Vec<usize> = rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some() || wanted(*item)).collect();
+        let stuck: Vec<usize> =
+            rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some() || wanted(*item)).collect();
         round += 1;
         if stuck.is_empty() {
             if round <= MACHINE_ROUNDS && drop_unused(&mut change, &rehearsal) {
@@ -70,13 +76,21 @@ fn drop_unused(change: &mut Change, rehearsal: &Rehearsal<'_, '_>) -> bool {
 
 /// For the stuck pods, again and again the remedy that costs least for what it takes: one more
 /// machine, or the node of a stuck pod that stays.
-fn remedies(state: &mut State<'_, '_>, bound: &Bound, change: &Change, mut stuck: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+fn remedies(
+    state: &mut State<'_, '_>,
+    bound: &Bound,
+    change: &Change,
+    mut stuck: Vec<usize>,
+) -> (Vec<usize>, Vec<usize>) {
     let (mut machines, mut stay): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     while !stuck.is_empty() {
         let home = cheapest_home(state, bound, change, &stuck, &stay);
         let machine = cheapest_machine(state, bound, &stuck);
         match (machine, home) {
-            (Some((rate, machine)), home) if home.is_none_or(|(other, _)| rate < other.saturating_mul(HOME_FACTOR)) && machines.len() < SPARE_SLOTS => {
+            (Some((rate, machine)), home)
+                if home.is_none_or(|(other, _)| rate < other.saturating_mul(HOME_FACTOR))
+                    && machines.len() < SPARE_SLOTS =>
+            {
                 let Some(host) = state.boot(machine) else { break };
                 machines.push(machine);
                 stuck.retain(|item| !take(state, *item, host));
@@ -122,7 +136,8 @@ fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -
         }
         state.undo(mark);
         if worth > 0 {
-            let rate = i64::try_from(i128::from(machine.offer.price) * 1_000_000 / i128::from(worth)).unwrap_or(i64::MAX);
+            let rate =
+                i64::try_from(i128::from(machine.offer.price) * 1_000_000 / i128::from(worth)).unwrap_or(i64::MAX);
             if best.is_none_or(|(least, _)| rate < least) {
                 best = Some((rate, index));
             }
@@ -132,9 +147,18 @@ fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -
 }
 
 /// The node of a stuck pod that stays at the least price for the worth of its pods, and that rate.
-fn cheapest_home(state: &State<'_, '_>, bound: &Bound, change: &Change, stuck: &[usize], stay: &[usize]) -> Option<(i64, usize)> {
+fn cheapest_home(
+    state: &State<'_, '_>,
+    bound: &Bound,
+    change: &Change,
+    stuck: &[usize],
+    stay: &[usize],
+) -> Option<(i64, usize)> {
     let model = state.model;
-    let homes = stuck.iter().filter_map(|item| model.items[*item].home).filter(|home| change.leaving.contains(home) && !stay.contains(home));
+    let homes = stuck
+        .iter()
+        .filter_map(|item| model.items[*item].home)
+        .filter(|home| change.leaving.contains(home) && !stay.contains(home));
     homes
         .map(|home| {
             let host = &model.hosts[home];
@@ -147,7 +171,12 @@ fn cheapest_home(state: &State<'_, '_>, bound: &Bound, change: &Change, stuck: &
 
 /// Makes a settled change cheaper: new machines are left out or replaced by cheaper ones for as long
 /// as the rehearsal still finds every pod a place. The emptiest for its price comes first.
-pub(crate) fn polish<'m, 'a>(model: &'m Model<'a>, bound: &Bound, change: &mut Change, rehearsal: &mut Rehearsal<'m, 'a>) {
+pub(crate) fn polish<'m, 'a>(
+    model: &'m Model<'a>,
+    bound: &Bound,
+    change: &mut Change,
+    rehearsal: &mut Rehearsal<'m, 'a>,
+) {
     let work = rehearsal.steps.len() * (model.hosts.len() + change.machines.len());
     let trials = (POLISH_WORK / work.max(1)).min(MOST_TRIALS);
     let mut failed: Vec<(usize, usize)> = Vec::new();
@@ -174,11 +203,17 @@ pub(crate) fn polish<'m, 'a>(model: &'m Model<'a>, bound: &Bound, change: &mut C
 }
 
 /// The next machine to leave out or to replace (by place), and the replacement.
-fn next_trial(state: &State<'_, '_>, bound: &Bound, change: &Change, failed: &[(usize, usize)]) -> Option<(usize, Option<usize>)> {
+fn next_trial(
+    state: &State<'_, '_>,
+    bound: &Bound,
+    change: &Change,
+    failed: &[(usize, usize)],
+) -> Option<(usize, Option<usize>)> {
     let model = state.model;
     let mut places: Vec<(i64, usize)> = (0..change.machines.len())
         .map(|place| {
-            let runs: i64 = state.pods[state.nodes() + place].iter().map(|item| bound.worth[model.items[*item].class]).sum();
+            let runs: i64 =
+                state.pods[state.nodes() + place].iter().map(|item| bound.worth[model.items[*item].class]).sum();
             (runs / model.machines[change.machines[place]].offer.price.max(1), place)
         })
         .collect();
@@ -195,7 +230,12 @@ fn next_trial(state: &State<'_, '_>, bound: &Bound, change: &Change, failed: &[(
         }
         let price = model.machines[old].offer.price;
         let cheaper = (0..model.machines.len())
-            .filter(|m| model.machines[*m].sig == model.machines[old].sig && model.machines[*m].offer.price < price && untried(old, *m) && may_boot(*m))
+            .filter(|m| {
+                model.machines[*m].sig == model.machines[old].sig
+                    && model.machines[*m].offer.price < price
+                    && untried(old, *m)
+                    && may_boot(*m)
+            })
             .max_by_key(|m| (model.machines[*m].offer.price, *m));
         if let Some(machine) = cheaper.filter(|m| model.machines[*m].offer.price * 2 >= price) {
             return Some((*place, Some(machine)));

@@ -63,7 +63,8 @@ impl Counters {
                     if arrives { self.affinity_total[*term] += 1 } else { self.affinity_total[*term] -= 1 }
                 }
                 let Some(domain) = relations.domain(relations.affinity[*term], sig, host) else { continue };
-                let lonely = |this: &Self| this.affinity_own[*term][domain] > 0 && this.affinity_hit[*term][domain] == 0;
+                let lonely =
+                    |this: &Self| this.affinity_own[*term][domain] > 0 && this.affinity_hit[*term][domain] == 0;
                 let before = lonely(self);
                 bump(if hits { &mut self.affinity_hit[*term][domain] } else { &mut self.affinity_own[*term][domain] });
                 let after = lonely(self);
@@ -138,11 +139,21 @@ impl<'m, 'a> State<'m, 'a> {
         let nodes = model.hosts.len();
         let mut state = Self {
             model,
-            room: model.hosts.iter().map(|host| host.room).chain(std::iter::repeat_n([0; crate::model::DIMS], slots)).collect(),
+            room: model
+                .hosts
+                .iter()
+                .map(|host| host.room)
+                .chain(std::iter::repeat_n([0; crate::model::DIMS], slots))
+                .collect(),
             open: (0..nodes + slots).map(|slot| slot < nodes).collect(),
             sig: model.hosts.iter().map(|host| host.sig).chain(std::iter::repeat_n(0, slots)).collect(),
             machine: vec![usize::MAX; nodes + slots],
-            pods: model.hosts.iter().map(|host| host.home.clone()).chain(std::iter::repeat_n(Vec::new(), slots)).collect(),
+            pods: model
+                .hosts
+                .iter()
+                .map(|host| host.home.clone())
+                .chain(std::iter::repeat_n(Vec::new(), slots))
+                .collect(),
             at: model.items.iter().map(|item| item.home.unwrap_or(NOWHERE)).collect(),
             booted: vec![0; model.machines.len()],
             free_slots: (nodes..nodes + slots).rev().collect(),
@@ -202,7 +213,8 @@ impl<'m, 'a> State<'m, 'a> {
             let met = profile.affinity_own.iter().all(|t| at(&self.counters.affinity_hit[*t], relations.affinity[*t]));
             let first = profile.affinity_self
                 && profile.affinity_own.iter().all(|t| {
-                    self.counters.affinity_total[*t] == 0 && relations.domain(relations.affinity[*t], sig, host).is_some()
+                    self.counters.affinity_total[*t] == 0
+                        && relations.domain(relations.affinity[*t], sig, host).is_some()
                 });
             if !met && !first {
                 return Some(Conflict::Affinity);
@@ -210,7 +222,9 @@ impl<'m, 'a> State<'m, 'a> {
         }
         for (spread, counts_itself) in &profile.spread_own {
             let rule = &relations.spreads[*spread];
-            let Some(domain) = relations.domain(rule.topology, sig, host) else { return Some(Conflict::Spread(*spread)) };
+            let Some(domain) = relations.domain(rule.topology, sig, host) else {
+                return Some(Conflict::Spread(*spread));
+            };
             let counts = &self.counters.spread[*spread];
             let least = match rule.topology {
                 Topology::Host => 0,

@@ -41,7 +41,14 @@ pub(crate) fn verify(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'
     for machine in &change.machines {
         let offer = &model.machines[*machine].offer;
         let (labels, taints) = (&offer.labels, &offer.taints);
-        hosts.push(After { name: NEW_NODE_NAME, labels, taints, room: offer.capacity.clone(), pods: Vec::new(), took: false });
+        hosts.push(After {
+            name: NEW_NODE_NAME,
+            labels,
+            taints,
+            room: offer.capacity.clone(),
+            pods: Vec::new(),
+            took: false,
+        });
     }
     for (index, item) in model.items.iter().enumerate() {
         let host = rehearsal.state.at[index];
@@ -65,8 +72,11 @@ pub(crate) fn verify(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'
     let nothing = Resources::default();
     for host in hosts.iter().filter(|host| host.took) {
         let short = host.room.cpu < nothing.cpu || host.room.memory < nothing.memory || host.room.pods < 0;
-        let asked = |name| host.pods.iter().any(|p| model.items[*p].fact.spec.requests.extended.get(name).is_some_and(|a| *a > 0));
-        let ephemeral = host.room.ephemeral < nothing.ephemeral && host.pods.iter().any(|p| model.items[*p].fact.spec.requests.ephemeral > nothing.ephemeral);
+        let asked = |name| {
+            host.pods.iter().any(|p| model.items[*p].fact.spec.requests.extended.get(name).is_some_and(|a| *a > 0))
+        };
+        let ephemeral = host.room.ephemeral < nothing.ephemeral
+            && host.pods.iter().any(|p| model.items[*p].fact.spec.requests.ephemeral > nothing.ephemeral);
         if short || ephemeral || host.room.extended.iter().any(|(name, left)| *left < 0 && asked(name)) {
             return Err(format!("node {} would run more than it offers", host.name));
         }
@@ -77,7 +87,11 @@ pub(crate) fn verify(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'
 /// The pods' own rules and anti-affinity, for every pod that went somewhere.
 fn rules(model: &Model<'_>, hosts: &[After<'_>]) -> Result<(), String> {
     let mut by_domain: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-    let mut keys: Vec<&str> = model.items.iter().flat_map(|item| item.fact.spec.pod_anti_affinity.iter().map(|t| t.topology_key.as_str())).collect();
+    let mut keys: Vec<&str> = model
+        .items
+        .iter()
+        .flat_map(|item| item.fact.spec.pod_anti_affinity.iter().map(|t| t.topology_key.as_str()))
+        .collect();
     keys.sort_unstable();
     keys.dedup();
     for (slot, host) in hosts.iter().enumerate() {
@@ -98,7 +112,10 @@ fn rules(model: &Model<'_>, hosts: &[After<'_>]) -> Result<(), String> {
             let near: &[usize] = if *key == HOSTNAME {
                 &alone
             } else {
-                host.labels.get(*key).and_then(|value| by_domain.get(&(*key, value.as_str()))).map_or(&alone, Vec::as_slice)
+                host.labels
+                    .get(*key)
+                    .and_then(|value| by_domain.get(&(*key, value.as_str())))
+                    .map_or(&alone, Vec::as_slice)
             };
             if let Some((a, b)) = clash(model, hosts, slot, near, key) {
                 return Err(format!("pod {} and pod {} must not be together", a.key, b.key));
@@ -109,17 +126,26 @@ fn rules(model: &Model<'_>, hosts: &[After<'_>]) -> Result<(), String> {
 }
 
 /// A pod that came to a host, and a pod near it, one of which must not be near the other.
-fn clash<'m>(model: &'m Model<'_>, hosts: &[After<'_>], slot: usize, near: &[usize], key: &str) -> Option<(&'m PodFact, &'m PodFact)> {
+fn clash<'m>(
+    model: &'m Model<'_>,
+    hosts: &[After<'_>],
+    slot: usize,
+    near: &[usize],
+    key: &str,
+) -> Option<(&'m PodFact, &'m PodFact)> {
     let repels = |term: &PodTerm, owner: &PodFact, other: &PodFact| {
         term.topology_key == *key
             && term.selector.as_ref().is_some_and(|selector| selector_matches(selector, &other.labels))
-            && term_namespaces(&model.input.cluster, &owner.key.namespace, term).is_none_or(|n| n.contains(&other.key.namespace))
+            && term_namespaces(&model.input.cluster, &owner.key.namespace, term)
+                .is_none_or(|n| n.contains(&other.key.namespace))
     };
     for guest in hosts[slot].pods.iter().copied().filter(|p| model.items[*p].home != Some(slot)) {
         let a = model.items[guest].fact;
         for other in near.iter().flat_map(|host| hosts[*host].pods.iter().copied()).filter(|other| *other != guest) {
             let b = model.items[other].fact;
-            if a.spec.pod_anti_affinity.iter().any(|t| repels(t, a, b)) || b.spec.pod_anti_affinity.iter().any(|t| repels(t, b, a)) {
+            if a.spec.pod_anti_affinity.iter().any(|t| repels(t, a, b))
+                || b.spec.pod_anti_affinity.iter().any(|t| repels(t, b, a))
+            {
                 return Some((a, b));
             }
         }

@@ -19,7 +19,9 @@ pub(crate) fn why_unplaced(state: &State<'_, '_>, item: usize) -> Reason {
     for (index, host) in model.hosts.iter().enumerate() {
         if !host.receives {
             offer(0, Reason::Unschedulable);
-        } else if let Some(reason) = first_static_failure(model.input, fact, &host.fact.labels, &host.fact.taints, &host.fact.name) {
+        } else if let Some(reason) =
+            first_static_failure(model.input, fact, &host.fact.labels, &host.fact.taints, &host.fact.name)
+        {
             offer(1, reason);
         } else if let Some(reason) = shortage(model, class, &state.room[index]) {
             offer(2, reason);
@@ -28,13 +30,22 @@ pub(crate) fn why_unplaced(state: &State<'_, '_>, item: usize) -> Reason {
         }
     }
     for machine in &model.machines {
-        if let Some(reason) = first_static_failure(model.input, fact, &machine.offer.labels, &machine.offer.taints, crate::rules::NEW_NODE_NAME) {
+        if let Some(reason) = first_static_failure(
+            model.input,
+            fact,
+            &machine.offer.labels,
+            &machine.offer.taints,
+            crate::rules::NEW_NODE_NAME,
+        ) {
             offer(1, reason);
         } else if let Some(reason) = shortage(model, class, &machine.room) {
             offer(2, reason);
         }
     }
-    best.map_or(Reason::InsufficientResource { resource: journal_schema::text::Name::truncated("nodes") }, |(_, reason)| reason)
+    best.map_or(
+        Reason::InsufficientResource { resource: journal_schema::text::Name::truncated("nodes") },
+        |(_, reason)| reason,
+    )
 }
 
 fn shortage(model: &Model<'_>, class: usize, room: &crate::model::Amounts) -> Option<Reason> {

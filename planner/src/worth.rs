@@ -24,6 +24,11 @@ pub(crate) struct UnitPrices(pub(crate) [i64; DIMS]);
 impl UnitPrices {
     /// What amounts are worth, in nano-USD per hour. Dimensions without a price count nothing.
     pub(crate) fn worth(&self, amounts: &Amounts) -> i64 {
-        self.0.iter().enumerate().filter(|(_, unit)| **unit != 0).map(|(dim, unit)| unit * scaled(dim, amounts[dim])).sum()
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, unit)| **unit != 0)
+            .map(|(dim, unit)| unit * scaled(dim, amounts[dim]))
+            .sum()
     }
 }

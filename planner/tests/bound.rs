@@ -53,7 +53,14 @@ fn price(machine_type: &str) -> i64 {
 
 fn spec(machine_type: &str) -> MachineSpec {
     let m = MACHINES.iter().find(|m| m.0 == machine_type).expect("known type");
-    MachineSpec { machine_type: name(m.0), cpu: MilliCpu(m.1 * 1000), memory: Bytes(m.2 * GIB), shared_core: false, arch: name("amd64"), gpu: None }
+    MachineSpec {
+        machine_type: name(m.0),
+        cpu: MilliCpu(m.1 * 1000),
+        memory: Bytes(m.2 * GIB),
+        shared_core: false,
+        arch: name("amd64"),
+        gpu: None,
+    }
 }
 
 /// A random instance of at most three nodes and six pods.
@@ -97,7 +104,9 @@ fn small(seed: u64) -> Small {
         let overfull = random.below(12) == 0;
         let fits = left[home][0] >= request[0] && left[home][1] >= request[1];
         // What runs may break a rule that only binds new placements: overfull nodes, wrong families.
-        if !(fits || overfull) || (alone && random.below(8) != 0 && pods.iter().any(|p: &Thing| p.app == app && p.home == home)) {
+        if !(fits || overfull)
+            || (alone && random.below(8) != 0 && pods.iter().any(|p: &Thing| p.app == app && p.home == home))
+        {
             continue;
         }
         left[home][0] -= request[0];
@@ -108,9 +117,15 @@ fn small(seed: u64) -> Small {
     for (index, thing) in pods.iter().enumerate() {
         let app_name = format!("app-{}", thing.app);
         let spec = spec_of(thing, &app_name);
-        let mut fact = pod(&name("default"), &format!("{app_name}-{index}"), Some(&name(format!("n{}", thing.home))), spec.clone());
+        let mut fact = pod(
+            &name("default"),
+            &format!("{app_name}-{index}"),
+            Some(&name(format!("n{}", thing.home))),
+            spec.clone(),
+        );
         fact.labels = [(name("app"), name(&app_name))].into();
-        fact.owner = Some(Owner { kind: OwnerKind::ReplicaSet, name: name(&app_name), uid: name(format!("rs-{app_name}")) });
+        fact.owner =
+            Some(Owner { kind: OwnerKind::ReplicaSet, name: name(&app_name), uid: name(format!("rs-{app_name}")) });
         cluster.pods.insert(fact.key.clone(), fact);
         let id = WorkloadId { kind: WorkloadKind::ReplicaSet, key: Key::new(name("default"), name(&app_name)) };
         cluster.workloads.insert(id.clone(), workload(id, spec, counts[thing.app]));
@@ -121,7 +136,12 @@ fn small(seed: u64) -> Small {
     }
     let specs: Vec<MachineSpec> = types.iter().map(|t| spec(t)).collect();
     let pools = synthetic_pools(&cluster, &name("us-central1"), &[name(zone)], &specs, &[CapacityType::OnDemand]);
-    let offers = pools.iter().map(|p| (price(&p.machine_type), [p.allocatable.cpu.0, p.allocatable.memory.0], p.machine_type.starts_with("n2"))).collect();
+    let offers = pools
+        .iter()
+        .map(|p| {
+            (price(&p.machine_type), [p.allocatable.cpu.0, p.allocatable.memory.0], p.machine_type.starts_with("n2"))
+        })
+        .collect();
     let mut input = input(cluster, pools);
     input.iteration = seed;
     Small { input, pods, nodes, offers, fixed }
@@ -169,7 +189,8 @@ fn optimum(small: &Small) -> i64 {
             // At home a pod may stay whatever is there, as long as nobody else has come.
             let undisturbed = at_home && pods.iter().all(|other| walk.small.pods[*other].home == p);
             let fits = place.room[0] >= thing.request[0] && place.room[1] >= thing.request[1];
-            let rules = (at_home || !thing.n2 || place.n2) && (!thing.alone || undisturbed || pods.iter().all(|o| walk.small.pods[*o].app != thing.app));
+            let rules = (at_home || !thing.n2 || place.n2)
+                && (!thing.alone || undisturbed || pods.iter().all(|o| walk.small.pods[*o].app != thing.app));
             // A guest on an overfull node finds no room, because room is negative there.
             if !(rules && (fits || undisturbed)) {
                 continue;
@@ -241,7 +262,13 @@ fn a_node_that_runs_too_much_does_not_raise_the_bound() {
         cluster.pods.insert(fact.key.clone(), fact);
     }
     cluster.workloads.insert(id.clone(), workload(id, pod_spec(900, GIB), 4));
-    let pools = synthetic_pools(&cluster, &Name::truncated("us-central1"), &[name("us-central1-a")], &[spec("n2-standard-2")], &[CapacityType::OnDemand]);
+    let pools = synthetic_pools(
+        &cluster,
+        &Name::truncated("us-central1"),
+        &[name("us-central1-a")],
+        &[spec("n2-standard-2")],
+        &[CapacityType::OnDemand],
+    );
     let planned = planner::plan(&input(cluster, pools), &Limits::default()).expect("a plan");
     assert_eq!(planned.plan.cost_after.0, price("e2-standard-2"));
     assert!(planned.plan.lower_bound <= planned.plan.cost_after);

@@ -22,7 +22,14 @@ const ZONE: &str = "us-central1-a";
 
 fn spec(machine_type: &str) -> MachineSpec {
     let m = MACHINES.iter().find(|m| m.0 == machine_type).expect("known type");
-    MachineSpec { machine_type: name(m.0), cpu: MilliCpu(m.1 * 1000), memory: Bytes(m.2 * GIB), shared_core: false, arch: name("amd64"), gpu: None }
+    MachineSpec {
+        machine_type: name(m.0),
+        cpu: MilliCpu(m.1 * 1000),
+        memory: Bytes(m.2 * GIB),
+        shared_core: false,
+        arch: name("amd64"),
+        gpu: None,
+    }
 }
 
 /// Nodes of one type in one zone, by number, and Deployments with one pod on each node named.
@@ -48,14 +55,17 @@ impl World {
         let id = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("shop"), name(app_name)) };
         let set = WorkloadId { kind: WorkloadKind::ReplicaSet, key: id.key.clone() };
         let mut rs = workload(set.clone(), spec.clone(), on.len() as i32);
-        rs.owner = Some(Owner { kind: OwnerKind::Deployment, name: name(app_name), uid: name(format!("uid-{app_name}")) });
+        rs.owner =
+            Some(Owner { kind: OwnerKind::Deployment, name: name(app_name), uid: name(format!("uid-{app_name}")) });
         self.cluster.workloads.insert(set, rs);
         self.cluster.workloads.insert(id.clone(), workload(id, spec.clone(), on.len() as i32));
         for (index, at) in on.iter().enumerate() {
             let at = name(at);
-            let mut fact = pod(&name("shop"), &format!("{app_name}-{index}"), (!at.is_empty()).then_some(&at), spec.clone());
+            let mut fact =
+                pod(&name("shop"), &format!("{app_name}-{index}"), (!at.is_empty()).then_some(&at), spec.clone());
             fact.labels = [(name("app"), name(app_name))].into();
-            fact.owner = Some(Owner { kind: OwnerKind::ReplicaSet, name: name(app_name), uid: name(format!("rs-{app_name}")) });
+            fact.owner =
+                Some(Owner { kind: OwnerKind::ReplicaSet, name: name(app_name), uid: name(format!("rs-{app_name}")) });
             self.cluster.pods.insert(fact.key.clone(), fact);
         }
         self
@@ -67,7 +77,8 @@ impl World {
 
     fn input(self, types: &[&str]) -> PlanningInput {
         let specs: Vec<MachineSpec> = types.iter().map(|t| spec(t)).collect();
-        let pools = synthetic_pools(&self.cluster, &name("us-central1"), &[name(ZONE)], &specs, &[CapacityType::OnDemand]);
+        let pools =
+            synthetic_pools(&self.cluster, &name("us-central1"), &[name(ZONE)], &specs, &[CapacityType::OnDemand]);
         input(self.cluster, pools)
     }
 }
@@ -79,7 +90,8 @@ fn two_nodes() -> World {
 
 fn plan(input: &PlanningInput) -> Planned {
     let planned = planner::plan(input, &Limits::default()).expect("a plan");
-    let errors: Vec<String> = lint(input, &planned).into_iter().filter(|f| f.severity == Severity::Error).map(|f| f.to_string()).collect();
+    let errors: Vec<String> =
+        lint(input, &planned).into_iter().filter(|f| f.severity == Severity::Error).map(|f| f.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new());
     planned
 }
@@ -104,7 +116,8 @@ fn regression_a_plan_that_only_removes_nodes_touches_no_other_workload() {
     assert_eq!(removed(&planned).len(), 1);
     assert!(planned.plan.add.is_empty());
     let leaving = planned.plan.remove[0].node.clone();
-    let on_it: BTreeSet<&Key> = input.cluster.pods.values().filter(|p| p.node.as_ref() == Some(&leaving)).map(|p| &p.key).collect();
+    let on_it: BTreeSet<&Key> =
+        input.cluster.pods.values().filter(|p| p.node.as_ref() == Some(&leaving)).map(|p| &p.key).collect();
     let moved: BTreeSet<&Key> = planned.plan.moves.iter().map(|m| &m.pod).collect();
     assert_eq!(moved, on_it);
     assert!(planned.plan.moves.iter().all(|m| m.from == leaving));
@@ -129,13 +142,30 @@ fn regression_a_budget_without_room_is_honoured() {
     world.cluster.pdbs.insert(key.clone(), pdb.clone());
     let planned = plan(&world.input(&["e2-standard-2"]));
     assert!(planned.plan.is_empty());
-    assert!(matches!(node_reason(&planned, "n1"), Reason::PodBlocks { pod, code } if pod.name == "web-0" && *code == "PodDisruptionBudget"));
-    assert_eq!(pod_verdict(&planned, "web-0"), (&PodAction::Stay, &Reason::PodDisruptionBudget { pdb: key, allowed: 0 }));
-    assert!(planned.report.relaxations.iter().any(|r| matches!(r.reason, Reason::PodDisruptionBudget { .. }) && r.nodes == 2));
+    assert!(
+        matches!(node_reason(&planned, "n1"), Reason::PodBlocks { pod, code } if pod.name == "web-0" && *code == "PodDisruptionBudget")
+    );
+    assert_eq!(
+        pod_verdict(&planned, "web-0"),
+        (&PodAction::Stay, &Reason::PodDisruptionBudget { pdb: key, allowed: 0 })
+    );
+    assert!(
+        planned
+            .report
+            .relaxations
+            .iter()
+            .any(|r| matches!(r.reason, Reason::PodDisruptionBudget { .. }) && r.nodes == 2)
+    );
 
     // A budget whose status nobody has written is counted from its pods.
     let mut world = two_nodes();
-    let unwritten = PdbFact { max_unavailable: Some(IntOrPercent::Int(1)), expected: 0, current_healthy: 0, desired_healthy: 0, ..pdb };
+    let unwritten = PdbFact {
+        max_unavailable: Some(IntOrPercent::Int(1)),
+        expected: 0,
+        current_healthy: 0,
+        desired_healthy: 0,
+        ..pdb
+    };
     world.cluster.pdbs.insert(unwritten.key.clone(), unwritten);
     assert_eq!(plan(&world.input(&[])).plan.remove.len(), 1);
 }
@@ -186,7 +216,9 @@ fn what_asks_to_be_left_alone_is_left_alone() {
         ("OtherScheduler", |w| w.pod_mut("web-0").spec.scheduler = name("volcano")),
         ("UnknownConstraint", |w| w.pod_mut("web-0").spec.unknown = Few::new(vec![name("resourceClaims")]).unwrap()),
         ("NotBackedByController", |w| w.pod_mut("web-0").owner = None),
-        ("JobWouldRestart", |w| w.pod_mut("web-0").owner = Some(Owner { kind: OwnerKind::Job, name: name("j"), uid: name("j") })),
+        ("JobWouldRestart", |w| {
+            w.pod_mut("web-0").owner = Some(Owner { kind: OwnerKind::Job, name: name("j"), uid: name("j") })
+        }),
         ("LocalStorage", |w| w.pod_mut("web-0").spec.local_volumes = Few::new(vec![name("cache")]).unwrap()),
         ("VolumeUnknown", |w| w.pod_mut("web-0").spec.claims = Few::new(vec![name("data")]).unwrap()),
         ("NotRunning", |w| w.pod_mut("web-0").deletion_at = Some(Timestamp(1))),
@@ -256,7 +288,10 @@ fn the_method_suits_the_workload_and_the_policy() {
     };
     assert_eq!(method(&|_| {}), [MoveMethod::Surge].into());
     assert_eq!(method(&|i| i.policy.disruption.actuation = Actuation::Evict), [MoveMethod::Evict].into());
-    assert_eq!(method(&|i| i.policy.disruption.actuation = Actuation::RollingUpdate), [MoveMethod::RollingUpdate].into());
+    assert_eq!(
+        method(&|i| i.policy.disruption.actuation = Actuation::RollingUpdate),
+        [MoveMethod::RollingUpdate].into()
+    );
     let with_hpas = |input: &mut PlanningInput| {
         for app in ["web", "api"] {
             let target = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("shop"), name(app)) };
@@ -281,7 +316,8 @@ fn the_method_suits_the_workload_and_the_policy() {
 
 #[test]
 fn a_single_replica_is_surged_or_left() {
-    let world = || World::default().nodes("e2-standard-4", &["n1", "n2"]).app("one", 500, &["n1"]).app("solo", 400, &["n2"]);
+    let world =
+        || World::default().nodes("e2-standard-4", &["n1", "n2"]).app("one", 500, &["n1"]).app("solo", 400, &["n2"]);
     let mut input = world().input(&[]);
     assert_eq!(plan(&input).plan.moves[0].method, MoveMethod::Surge);
     input.policy.disruption.single_replica = SingleReplica::Skip;
@@ -306,7 +342,10 @@ fn pending_pods_get_room_that_exists_before_a_machine_is_bought() {
     assert!(matches!(pod_verdict(&planned, "new-0").0, PodAction::Place(Target::New(_))));
     assert_eq!(planned.plan.add.len(), 1);
     let planned = plan(&two_nodes().app("new", 60_000, &[""]).input(&["e2-standard-4"]));
-    assert_eq!(pod_verdict(&planned, "new-0"), (&PodAction::Unplaced, &Reason::InsufficientResource { resource: name("cpu") }));
+    assert_eq!(
+        pod_verdict(&planned, "new-0"),
+        (&PodAction::Unplaced, &Reason::InsufficientResource { resource: name("cpu") })
+    );
 }
 
 #[test]
@@ -319,7 +358,10 @@ fn pods_that_repel_each_other_stay_apart() {
         topology_key: name("kubernetes.io/hostname"),
     };
     apart.pod_anti_affinity = Few::new(vec![term]).unwrap();
-    let world = World::default().nodes("e2-standard-4", &["n1", "n2", "n3"]).app_with("apart", apart, &["n1", "n2"]).app("web", 200, &["n3"]);
+    let world = World::default()
+        .nodes("e2-standard-4", &["n1", "n2", "n3"])
+        .app_with("apart", apart, &["n1", "n2"])
+        .app("web", 200, &["n3"]);
     let planned = plan(&world.input(&[]));
     assert_eq!(removed(&planned).len(), 1, "two nodes are needed, the third is not");
     // One node for each is the least, and the bound knows.
@@ -330,10 +372,26 @@ fn pods_that_repel_each_other_stay_apart() {
 fn a_volume_holds_its_pod_in_its_zone() {
     let mut with_volume = pod_spec(200, GIB / 4);
     with_volume.claims = Few::new(vec![name("data")]).unwrap();
-    let mut world = World::default().nodes("e2-standard-4", &["n1", "n2"]).app_with("db", with_volume, &["n1"]).app("web", 200, &["n2"]);
-    world.cluster.nodes.get_mut("n2").unwrap().labels.insert(name("topology.kubernetes.io/zone"), name("us-central1-b"));
+    let mut world = World::default().nodes("e2-standard-4", &["n1", "n2"]).app_with("db", with_volume, &["n1"]).app(
+        "web",
+        200,
+        &["n2"],
+    );
+    world
+        .cluster
+        .nodes
+        .get_mut("n2")
+        .unwrap()
+        .labels
+        .insert(name("topology.kubernetes.io/zone"), name("us-central1-b"));
     let key = Key::new(name("shop"), name("data"));
-    let claim = PvcFact { key: key.clone(), uid: name("c"), volume: Some(name("pv")), storage_class: name(""), single_node: false };
+    let claim = PvcFact {
+        key: key.clone(),
+        uid: name("c"),
+        volume: Some(name("pv")),
+        storage_class: name(""),
+        single_node: false,
+    };
     world.cluster.pvcs.insert(key, claim);
     let requirement = NodeRequirement {
         key: name("topology.kubernetes.io/zone"),
@@ -384,7 +442,8 @@ fn generated_clusters_are_planned_without_a_finding() {
     for seed in 0..8 {
         let families: &[&str] = if seed % 2 == 0 { &["e2", "n2", "c3"] } else { &["n2"] };
         let input = generate(&Shape { nodes: 12 + 6 * seed as usize, deleted_percent: 20 + 5 * seed, families, seed });
-        let planned = planner::plan(&input, &Limits { search_steps: 2500, ..Limits::default() }).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let planned = planner::plan(&input, &Limits { search_steps: 2500, ..Limits::default() })
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let findings: Vec<String> = lint(&input, &planned).iter().map(ToString::to_string).collect();
         assert_eq!(findings, Vec::<String>::new(), "seed {seed}");
         let nodes: Vec<&Name> = planned.report.nodes.iter().map(|v| &v.node).collect();
@@ -395,7 +454,9 @@ fn generated_clusters_are_planned_without_a_finding() {
         for verdict in &planned.report.nodes {
             assert_eq!(verdict.action == NodeAction::Remove, leaving.contains(&verdict.node));
         }
-        assert!(planned.plan.lower_bound <= planned.plan.cost_after && planned.plan.cost_after <= planned.plan.cost_now);
+        assert!(
+            planned.plan.lower_bound <= planned.plan.cost_after && planned.plan.cost_after <= planned.plan.cost_now
+        );
         saved += planned.plan.savings().0;
     }
     assert!(saved / 8 > 200_000, "the mean saving is only {} ppm", saved / 8);

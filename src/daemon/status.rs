@@ -25,8 +25,8 @@ pub struct Status {
     pub mode: String,
     /// The phase.
     pub phase: String,
-    /// Since when it lasts.
-    pub phase_since: String,
+    /// Since when it lasts; none before the first change of phase.
+    pub phase_since: Option<String>,
     /// Number of the last iteration that began.
     pub iteration: u64,
     /// What is waited for: closed gates while observing, else what holds the phase.
@@ -186,9 +186,12 @@ impl Status {
         let phase = state.phase();
         self.mode = mode_name(state.policy().mode).to_owned();
         self.phase = phase_name(phase.name()).to_owned();
-        self.phase_since = moment(state.phase_since());
+        self.phase_since = (state.phase_since().0 > 0).then(|| moment(state.phase_since()));
         self.iteration = state.iteration();
-        let waiting = if matches!(phase, Phase::Observing(_)) { state.gates() } else { state.holds().to_vec() };
+        // Before the watches are complete nothing has looked at the gates yet.
+        let held = state.holds();
+        let waiting =
+            if held.is_empty() && matches!(phase, Phase::Observing(_)) { state.gates() } else { held.to_vec() };
         self.waiting_for = waiting.iter().map(ReasonView::from).collect();
         self.pause = state.pause().map(|pause| PauseView {
             by: pause.by.to_string(),

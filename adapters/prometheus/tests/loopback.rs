@@ -269,27 +269,3 @@ async fn what_cannot_be_asked_is_refused_at_once() {
     let headers = vec![("bad header".to_owned(), "x".to_owned())];
     assert!(matches!(Prometheus::connect(Config { headers, ..Config::new("http://p") }), Err(ConnectError::Header(_))));
 }
-
-/// Against a real Prometheus that scrapes cAdvisor's series (KWOK's will do): `PROMETHEUS_URL=… cargo test -p
-/// adapter-prometheus -- --ignored`.
-#[tokio::test]
-#[ignore = "needs a Prometheus: set PROMETHEUS_URL"]
-async fn a_real_prometheus_understands_the_queries() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = std::env::var("PROMETHEUS_URL").unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let end = Timestamp(i64::try_from(now.as_millis()).unwrap());
-    let client = Prometheus::connect(Config::new(url)).unwrap();
-    let outcome = client.read_usage(end, Millis::from_minutes(5), Millis::from_secs(15)).await;
-    let Outcome::Answered(Answer::Usage(window)) = outcome else { panic!("{outcome:?}") };
-    assert!(!window.series.is_empty());
-    assert!(
-        window
-            .series
-            .iter()
-            .any(|series| series.cpu.iter().flatten().count() > 0 && series.memory.iter().flatten().count() > 0)
-    );
-    for series in window.series.iter().take(3) {
-        println!("{} {} cpu {:?} memory {:?}", series.pod, series.container, series.cpu, series.memory);
-    }
-}

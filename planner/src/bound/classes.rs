@@ -108,7 +108,9 @@ impl<'p> Master<'p> {
         for (index, class) in problem.classes.iter().enumerate() {
             // Alone on the cheapest kind that takes it, a pod is worth no more than that host.
             let takes = problem.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[index] > 0);
-            let alone = takes.map(|kind| kind.price as f64 / kind.most[index].max(1) as f64 * kind.most[index] as f64).fold(f64::INFINITY, f64::min);
+            let alone = takes
+                .map(|kind| kind.price as f64 / kind.most[index].max(1) as f64 * kind.most[index] as f64)
+                .fold(f64::INFINITY, f64::min);
             let most = if alone.is_finite() { alone / scale } else { 4.0 };
             worths.push(program.add_var(class.count as f64 / pods, (0.0, most)));
         }
@@ -202,7 +204,8 @@ fn fill(problem: &Problem, kind: &Kind, worths: &[f64], units: &UnitPrices) -> F
         counts[*class] = solution.var_value(*var).max(0.0);
     }
     let used = |dim: usize| -> f64 { items.iter().map(|c| counts[*c] * problem.classes[*c].request[dim] as f64).sum() };
-    let tight: Vec<usize> = binding.into_iter().filter(|d| used(*d) >= capacity[*d] * (1.0 - 1e-7) && capacity[*d] > 0.0).collect();
+    let tight: Vec<usize> =
+        binding.into_iter().filter(|d| used(*d) >= capacity[*d] * (1.0 - 1e-7) && capacity[*d] > 0.0).collect();
     descend(problem, kind, worths, &items, &counts, &tight, &mut prices);
     Filling { counts, prices }
 }
@@ -222,8 +225,17 @@ fn ceiling(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], pric
 
 /// Prices of the tight resources from complementary slackness: classes that are filled in part are
 /// worth exactly their resources. Solved as a small linear system; what does not solve is searched.
-fn descend(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], counts: &[f64], tight: &[usize], prices: &mut [f64; DIMS]) {
-    let partial: Vec<usize> = items.iter().copied().filter(|c| counts[*c] > 1e-7 && counts[*c] < kind.most[*c] as f64 - 1e-7).collect();
+fn descend(
+    problem: &Problem,
+    kind: &Kind,
+    worths: &[f64],
+    items: &[usize],
+    counts: &[f64],
+    tight: &[usize],
+    prices: &mut [f64; DIMS],
+) {
+    let partial: Vec<usize> =
+        items.iter().copied().filter(|c| counts[*c] > 1e-7 && counts[*c] < kind.most[*c] as f64 - 1e-7).collect();
     if let Some(solved) = solve_square(problem, worths, &partial, tight) {
         *prices = solved;
     }
@@ -263,12 +275,16 @@ fn solve_square(problem: &Problem, worths: &[f64], partial: &[usize], tight: &[u
     if n == 0 || partial.len() < n {
         return None;
     }
-    let scale: Vec<f64> = tight.iter().map(|d| partial.iter().map(|c| problem.classes[*c].request[*d] as f64).fold(1.0, f64::max)).collect();
+    let scale: Vec<f64> = tight
+        .iter()
+        .map(|d| partial.iter().map(|c| problem.classes[*c].request[*d] as f64).fold(1.0, f64::max))
+        .collect();
     let mut rows: Vec<Vec<f64>> = partial
         .iter()
         .take(n)
         .map(|c| {
-            let mut row: Vec<f64> = tight.iter().zip(&scale).map(|(d, s)| problem.classes[*c].request[*d] as f64 / s).collect();
+            let mut row: Vec<f64> =
+                tight.iter().zip(&scale).map(|(d, s)| problem.classes[*c].request[*d] as f64 / s).collect();
             row.push(worths[*c]);
             row
         })
@@ -311,7 +327,9 @@ fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof 
     let unit = dearest * NANO as f64;
     let whole = |value: f64| -> i128 { if value.is_finite() { (value * unit).clamp(0.0, LARGEST) as i128 } else { 0 } };
     let mut worth: Vec<i128> = worths.iter().map(|w| whole(*w)).collect();
-    let ceilings = |worth: &[i128]| -> Vec<i128> { problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, worth, own, unit)).collect() };
+    let ceilings = |worth: &[i128]| -> Vec<i128> {
+        problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, worth, own, unit)).collect()
+    };
     let first = ceilings(&worth);
     let mut worst: Option<(i128, i128)> = None;
     for (kind, ceiling) in problem.kinds.iter().zip(&first).filter(|(kind, _)| kind.limit.is_none()) {
@@ -351,7 +369,9 @@ fn certified(problem: &Problem, kind: &Kind, worth: &[i128], prices: &[f64; DIMS
         .iter()
         .map(|price| if price.is_finite() { (price * unit * FINE as f64).clamp(0.0, LARGEST) as i128 } else { 0 })
         .collect();
-    let total = |amounts: &[i64; DIMS]| -> i128 { fine.iter().zip(amounts).map(|(price, amount)| price * i128::from(*amount)).sum() };
+    let total = |amounts: &[i64; DIMS]| -> i128 {
+        fine.iter().zip(amounts).map(|(price, amount)| price * i128::from(*amount)).sum()
+    };
     let mut sum: i128 = total(&kind.capacity);
     for (index, class) in problem.classes.iter().enumerate().filter(|(index, _)| kind.most[*index] > 0) {
         let above = worth[index] * FINE - total(&class.request);

@@ -33,7 +33,10 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
     }
     let largest = |dim: usize| problem.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0);
     let dims: Vec<usize> = (0..problem.dims)
-        .filter(|dim| problem.classes.iter().any(|class| class.request[*dim] > 0) && (1..1_000_000_000_000).contains(&largest(*dim)))
+        .filter(|dim| {
+            problem.classes.iter().any(|class| class.request[*dim] > 0)
+                && (1..1_000_000_000_000).contains(&largest(*dim))
+        })
         .collect();
     if groups.len() * problem.kinds.len() * dims.len() > MOST_ROWS {
         return None;
@@ -65,7 +68,8 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
             }
         }
         let shares = dims.iter().map(|dim| kind.capacity[*dim] as f64 / largest(*dim) as f64);
-        let mut row: Vec<(Variable, f64)> = own.iter().copied().zip(shares).filter(|(_, share)| *share > 1e-6).collect();
+        let mut row: Vec<(Variable, f64)> =
+            own.iter().copied().zip(shares).filter(|(_, share)| *share > 1e-6).collect();
         if let Some(limit) = kind.limit {
             row.push((program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY)), -1.0));
         }
@@ -83,6 +87,10 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         prices
     };
     let by_group: Vec<[f64; DIMS]> = worth.iter().map(vector).collect();
-    let worths = problem.classes.iter().zip(&group_of).map(|(class, group)| by_group[*group].iter().zip(&class.request).map(|(p, a)| p * *a as f64).sum());
+    let worths = problem
+        .classes
+        .iter()
+        .zip(&group_of)
+        .map(|(class, group)| by_group[*group].iter().zip(&class.request).map(|(p, a)| p * *a as f64).sum());
     Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect() })
 }

@@ -11,9 +11,9 @@ mod groups;
 mod problem;
 mod volume;
 
-pub(crate) use problem::Problem;
 use crate::worth::UnitPrices;
 use journal_schema::text::Name;
+pub(crate) use problem::Problem;
 
 /// A proven bound.
 #[derive(Clone, Debug)]
@@ -35,7 +35,8 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     for class in &problem.classes {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
-    let mut bound = Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth };
+    let mut bound =
+        Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth };
     let mut take = |proof: &classes::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;

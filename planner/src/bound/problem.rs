@@ -86,7 +86,11 @@ impl Problem {
             if stays {
                 fixed += price;
             }
-            let key = if stays { KindKey::Staying(host.sig * 2 + usize::from(host.receives)) } else { KindKey::Leaving(host.sig, price) };
+            let key = if stays {
+                KindKey::Staying(host.sig * 2 + usize::from(host.receives))
+            } else {
+                KindKey::Leaving(host.sig, price)
+            };
             let draft = drafts.entry(key).or_insert_with(|| Draft {
                 capacity: [0; DIMS],
                 price: if stays { 0 } else { price },

@@ -34,10 +34,17 @@ fn propose(problem: &Problem) -> Option<UnitPrices> {
     let volume = demand.iter().zip(&largest).map(|(d, l)| if *l > 0.0 { d / l } else { 0.0 }).fold(1.0, f64::max);
     let mut program = Program::new(OptimizationDirection::Maximize);
     // A dimension that cannot be priced safely (no demand, no capacity, no limit) is left out.
-    let used: Vec<usize> = (0..problem.dims).filter(|d| demand[*d] > 0.0 && largest[*d] > 0.0 && largest[*d] < 1e12).collect();
-    let vars: Vec<_> = used.iter().map(|dim| program.add_var(demand[*dim] / largest[*dim] / volume, (0.0, 1e4))).collect();
+    let used: Vec<usize> =
+        (0..problem.dims).filter(|d| demand[*d] > 0.0 && largest[*d] > 0.0 && largest[*d] < 1e12).collect();
+    let vars: Vec<_> =
+        used.iter().map(|dim| program.add_var(demand[*dim] / largest[*dim] / volume, (0.0, 1e4))).collect();
     for kind in &problem.kinds {
-        let mut row: Vec<_> = used.iter().zip(&vars).map(|(dim, var)| (*var, kind.capacity[*dim] as f64 / largest[*dim])).filter(|(_, c)| *c > 1e-6).collect();
+        let mut row: Vec<_> = used
+            .iter()
+            .zip(&vars)
+            .map(|(dim, var)| (*var, kind.capacity[*dim] as f64 / largest[*dim]))
+            .filter(|(_, c)| *c > 1e-6)
+            .collect();
         if row.is_empty() {
             continue;
         }

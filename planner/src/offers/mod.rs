@@ -44,7 +44,8 @@ pub(crate) fn offers(input: &PlanningInput) -> Vec<Offer> {
     for (index, pool) in input.pools.iter().enumerate() {
         let allowed = pool.refusal.is_none()
             && !input.excluded_pools.contains(&pool.id)
-            && (policy.machine_types.is_empty() || policy.machine_types.iter().any(|glob| glob_matches(glob, &pool.machine_type)))
+            && (policy.machine_types.is_empty()
+                || policy.machine_types.iter().any(|glob| glob_matches(glob, &pool.machine_type)))
             && (policy.zones.is_empty() || policy.zones.contains(&pool.zone))
             && (policy.capacity_types.is_empty() || policy.capacity_types.contains(&pool.capacity_type));
         let most = pool.max_size.map(|max| max.saturating_sub(pool.size));
@@ -76,7 +77,12 @@ fn node_labels(pool: &Pool) -> Labels {
 
 /// Tolerations that the DaemonSet controller adds to every pod it makes.
 fn daemon_tolerations() -> Vec<Toleration> {
-    let always = |key: &str, effect| Toleration { key: Name::truncated(key), exists: true, value: Name::default(), effect: Some(effect) };
+    let always = |key: &str, effect| Toleration {
+        key: Name::truncated(key),
+        exists: true,
+        value: Name::default(),
+        effect: Some(effect),
+    };
     vec![
         always("node.kubernetes.io/not-ready", TaintEffect::NoExecute),
         always("node.kubernetes.io/unreachable", TaintEffect::NoExecute),
@@ -96,7 +102,9 @@ struct DaemonTemplates {
 impl DaemonTemplates {
     fn new(input: &PlanningInput) -> Self {
         let mut specs: Vec<PodSpecFact> = Vec::new();
-        for workload in input.cluster.workloads.values().filter(|w| w.id.kind == WorkloadKind::DaemonSet && w.deletion_at.is_none()) {
+        for workload in
+            input.cluster.workloads.values().filter(|w| w.id.kind == WorkloadKind::DaemonSet && w.deletion_at.is_none())
+        {
             specs.push(workload.template.clone());
         }
         // A DaemonSet that is not among the objects read is known by its pods: the controller pins
@@ -121,7 +129,8 @@ impl DaemonTemplates {
         let defaults = daemon_tolerations();
         let mut sum = Resources::default();
         for spec in &self.specs {
-            let tolerations: Vec<Toleration> = spec.tolerations.iter().cloned().chain(defaults.iter().cloned()).collect();
+            let tolerations: Vec<Toleration> =
+                spec.tolerations.iter().cloned().chain(defaults.iter().cloned()).collect();
             if node_affinity_matches(spec, labels, NEW_NODE_NAME) && repelling_taint(&tolerations, taints).is_none() {
                 let mut request = spec.requests.clone();
                 request.pods = 1;
@@ -150,7 +159,10 @@ fn mirror_overhead(input: &PlanningInput, pool: &Pool) -> Resources {
         .cluster
         .nodes
         .values()
-        .filter(|node| !node.labels.contains_key("node-role.kubernetes.io/control-plane") && !node.labels.contains_key("node-role.kubernetes.io/master"))
+        .filter(|node| {
+            !node.labels.contains_key("node-role.kubernetes.io/control-plane")
+                && !node.labels.contains_key("node-role.kubernetes.io/master")
+        })
         .collect();
     let same_pool = |node: &journal_schema::facts::NodeFact| pool_of(input, node).is_some_and(|own| own.id == pool.id);
     let same_type = |node: &journal_schema::facts::NodeFact| {

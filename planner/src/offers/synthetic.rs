@@ -58,7 +58,14 @@ pub fn synthetic_pools(
     pools
 }
 
-fn pool(cluster: &Cluster, region: &Name, zone: &Name, machine: &MachineSpec, capacity_type: CapacityType, common: &Labels) -> Pool {
+fn pool(
+    cluster: &Cluster,
+    region: &Name,
+    zone: &Name,
+    machine: &MachineSpec,
+    capacity_type: CapacityType,
+    common: &Labels,
+) -> Pool {
     let id = Name::truncated(format!("{zone}/{}-{}", machine.machine_type, capacity_type.as_str()));
     let mut labels = common.clone();
     let mut set = |key: &str, value: &str| {
@@ -91,7 +98,11 @@ fn pool(cluster: &Cluster, region: &Name, zone: &Name, machine: &MachineSpec, ca
     if let Some((kind, count)) = &machine.gpu {
         set("cloud.google.com/gke-accelerator", kind);
         set("cloud.google.com/gke-accelerator-count", &count.to_string());
-        taints.push(Taint { key: Name::truncated("nvidia.com/gpu"), value: Name::truncated("present"), effect: TaintEffect::NoSchedule });
+        taints.push(Taint {
+            key: Name::truncated("nvidia.com/gpu"),
+            value: Name::truncated("present"),
+            effect: TaintEffect::NoSchedule,
+        });
     }
     Pool {
         base_name: Name::truncated(format!("kinema-{}", machine.machine_type)),
@@ -111,7 +122,10 @@ fn pool(cluster: &Cluster, region: &Name, zone: &Name, machine: &MachineSpec, ca
 
 /// The least that living nodes of a machine type offer.
 fn observed(cluster: &Cluster, machine_type: &str) -> Option<Resources> {
-    let twins = cluster.nodes.values().filter(|node| node.ready && machine_type_of(node) == machine_type && node.allocatable.pods > 0);
+    let twins = cluster
+        .nodes
+        .values()
+        .filter(|node| node.ready && machine_type_of(node) == machine_type && node.allocatable.pods > 0);
     twins.map(|node| node.allocatable.clone()).reduce(|mut least, other| {
         least.cpu = least.cpu.min(other.cpu);
         least.memory = least.memory.min(other.memory);
@@ -196,7 +210,9 @@ fn common_labels(cluster: &Cluster) -> Labels {
         "cloud.google.com/gke-cpu-scaling-level",
         "cloud.google.com/gke-memory-gb-scaling-level",
     ];
-    let worker = |node: &&NodeFact| node.ready && node.taints.is_empty() && !node.labels.contains_key("node-role.kubernetes.io/control-plane");
+    let worker = |node: &&NodeFact| {
+        node.ready && node.taints.is_empty() && !node.labels.contains_key("node-role.kubernetes.io/control-plane")
+    };
     let mut workers = cluster.nodes.values().filter(worker);
     let Some(first) = workers.next() else { return Labels::new() };
     let mut common = first.labels.clone();

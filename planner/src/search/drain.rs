@@ -29,7 +29,13 @@ pub(super) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> 
 
 /// Gives pending pods a place: in existing room, else on the cheapest machine that takes them.
 pub(super) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
-    let mut waiting: Vec<usize> = state.model.pending.iter().copied().filter(|item| state.model.items[*item].standing.blocked.is_none()).collect();
+    let mut waiting: Vec<usize> = state
+        .model
+        .pending
+        .iter()
+        .copied()
+        .filter(|item| state.model.items[*item].standing.blocked.is_none())
+        .collect();
     by_worth(state, goal, &mut waiting);
     for item in waiting {
         match best_host(state, goal, item) {
@@ -46,7 +52,9 @@ pub(super) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     machines.sort_by_key(|machine| (state.model.machines[*machine].offer.price, *machine));
     for machine in machines {
         let kind = &state.model.machines[machine];
-        if !state.model.allowed(class, kind.sig) || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims) {
+        if !state.model.allowed(class, kind.sig)
+            || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims)
+        {
             continue;
         }
         let mark = state.mark();
@@ -63,7 +71,8 @@ pub(super) fn boot_for(state: &mut State<'_, '_>, item: usize) {
 pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
     let base = state.lonely();
     loop {
-        let mut nodes: Vec<usize> = (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
+        let mut nodes: Vec<usize> =
+            (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
         let waste = |host: usize| -> i64 {
             let runs: i64 = state.pods[host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
             let moves = i64::try_from(state.model.hosts[host].home.len()).unwrap_or(0) * goal.move_penalty;

@@ -30,7 +30,9 @@ pub(crate) struct Goal<'b> {
 impl Goal<'_> {
     /// Price of a placement, moves and homeless pods included.
     pub(crate) fn price(&self, state: &State<'_, '_>) -> i64 {
-        state.cost + self.move_penalty * state.moved + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
+        state.cost
+            + self.move_penalty * state.moved
+            + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
     }
 }
 
@@ -67,5 +69,6 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
 /// Whether no spread constraint over zones is worse than it may be, or than it was.
 pub(crate) fn spread_kept(state: &State<'_, '_>) -> bool {
     let relations = &state.model.relations;
-    (0..relations.spreads.len()).all(|spread| state.skew(spread) <= relations.spreads[spread].max_skew.max(relations.spreads[spread].skew_now))
+    (0..relations.spreads.len())
+        .all(|spread| state.skew(spread) <= relations.spreads[spread].max_skew.max(relations.spreads[spread].skew_now))
 }

@@ -85,7 +85,13 @@ struct Search<'g, 'b> {
 }
 
 /// Improves a placement by `steps` steps; never returns a worse one.
-pub(super) fn improve<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>, goal: &Goal<'_>, steps: u32, seed: u64) -> State<'m, 'a> {
+pub(super) fn improve<'m, 'a>(
+    present: &State<'m, 'a>,
+    start: State<'m, 'a>,
+    goal: &Goal<'_>,
+    steps: u32,
+    seed: u64,
+) -> State<'m, 'a> {
     let mut state = start;
     let mut search = Search::new(present, goal, seed);
     let mut price = goal.price(&state);
@@ -103,7 +109,11 @@ pub(super) fn improve<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>, goa
         let now = goal.price(&state);
         let left = i64::from(steps - step);
         let allowance = heat * left / i64::from(steps) * i64::try_from(search.random.next() % 1000).unwrap_or(0) / 1000;
-        if done && now <= price + allowance && state.lonely() <= search.lonely && (!search.has_spread || spread_kept(&state)) {
+        if done
+            && now <= price + allowance
+            && state.lonely() <= search.lonely
+            && (!search.has_spread || spread_kept(&state))
+        {
             state.commit();
             price = now;
             if price < best.price {
@@ -153,7 +163,8 @@ pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, per
 
 /// The mean price of what may be closed or booted.
 fn typical_price(state: &State<'_, '_>) -> i64 {
-    let prices: Vec<i64> = state.model.hosts.iter().filter(|host| host.keep.is_none()).filter_map(|host| host.price).collect();
+    let prices: Vec<i64> =
+        state.model.hosts.iter().filter(|host| host.keep.is_none()).filter_map(|host| host.price).collect();
     let count = i64::try_from(prices.len()).unwrap_or(1).max(1);
     prices.iter().sum::<i64>() / count
 }
@@ -198,7 +209,9 @@ impl<'g, 'b> Search<'g, 'b> {
         let may_close = |host: usize| host >= nodes || state.model.hosts[host].keep.is_none();
         self.closable = (0..state.open.len()).filter(|host| state.open[*host] && may_close(*host)).collect();
         self.closed = (0..nodes).filter(|host| !state.open[*host]).collect();
-        self.receivers = (0..state.open.len()).filter(|h| state.open[*h] && (*h >= nodes || state.model.hosts[*h].receives)).collect();
+        self.receivers = (0..state.open.len())
+            .filter(|h| state.open[*h] && (*h >= nodes || state.model.hosts[*h].receives))
+            .collect();
         let mut hot: Vec<(i64, usize)> = self
             .closable
             .iter()
@@ -253,7 +266,8 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     fn wasteful_of_three(&mut self, state: &State<'_, '_>) -> Option<usize> {
-        let picks: Vec<usize> = (0..3).filter_map(|_| self.random.pick(&self.closable)).filter(|host| state.open[*host]).collect();
+        let picks: Vec<usize> =
+            (0..3).filter_map(|_| self.random.pick(&self.closable)).filter(|host| state.open[*host]).collect();
         picks.into_iter().max_by_key(|host| (self.waste(state, *host), *host))
     }
 
@@ -352,7 +366,11 @@ impl<'g, 'b> Search<'g, 'b> {
     fn open_best(&mut self, state: &mut State<'_, '_>, pool: &mut Vec<usize>, ruined: &[usize]) -> bool {
         let pool_worth = self.worth_of(state, pool);
         let mut best: Option<(i128, Option<usize>, usize)> = None;
-        let consider = |best: &mut Option<(i128, Option<usize>, usize)>, cost: i64, worth: i64, reopened: Option<usize>, machine: usize| {
+        let consider = |best: &mut Option<(i128, Option<usize>, usize)>,
+                        cost: i64,
+                        worth: i64,
+                        reopened: Option<usize>,
+                        machine: usize| {
             if worth <= 0 {
                 return;
             }
@@ -407,7 +425,13 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// The cheapest machines that could take the whole pool by volume.
-    fn consider_for_all(&self, state: &mut State<'_, '_>, pool: &[usize], pool_worth: i64, best: &mut Option<(i128, Option<usize>, usize)>) {
+    fn consider_for_all(
+        &self,
+        state: &mut State<'_, '_>,
+        pool: &[usize],
+        pool_worth: i64,
+        best: &mut Option<(i128, Option<usize>, usize)>,
+    ) {
         let mut volume: Amounts = [0; DIMS];
         for item in pool {
             add(&mut volume, &state.model.classes[state.model.items[*item].class].request);
@@ -482,9 +506,12 @@ fn good_machines(state: &State<'_, '_>, goal: &Goal<'_>) -> Vec<usize> {
             continue;
         }
         let takes = |machine: &usize| {
-            state.model.allowed(class, machines[*machine].sig) && has_room(&kind.request, &machines[*machine].room, state.model.dims)
+            state.model.allowed(class, machines[*machine].sig)
+                && has_room(&kind.request, &machines[*machine].room, state.model.dims)
         };
-        if let Some(cheapest) = (0..machines.len()).filter(takes).min_by_key(|machine| (machines[*machine].offer.price, *machine)) {
+        if let Some(cheapest) =
+            (0..machines.len()).filter(takes).min_by_key(|machine| (machines[*machine].offer.price, *machine))
+        {
             good.push(cheapest);
         }
     }

@@ -41,8 +41,10 @@ impl Change {
     /// What a placement changes.
     pub(crate) fn of(state: &State<'_, '_>) -> Self {
         let leaving = (0..state.nodes()).filter(|host| !state.open[*host]).collect();
-        let mut machines: Vec<usize> =
-            (state.nodes()..state.open.len()).filter(|host| state.open[*host] && !state.pods[*host].is_empty()).map(|host| state.machine[host]).collect();
+        let mut machines: Vec<usize> = (state.nodes()..state.open.len())
+            .filter(|host| state.open[*host] && !state.pods[*host].is_empty())
+            .map(|host| state.machine[host])
+            .collect();
         machines.sort_unstable();
         Self { leaving, machines }
     }
@@ -77,10 +79,12 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change) -> Rehears
     for host in &change.leaving {
         leaving[*host] = true;
     }
-    let mut moving: Vec<usize> = change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
+    let mut moving: Vec<usize> =
+        change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
     sort(&state, &leaving, &mut moving);
     // The scheduler tries pending pods before anything moves, in an order of its own.
-    let mut waiting: Vec<usize> = model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
+    let mut waiting: Vec<usize> =
+        model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
     let work = (moving.len() + waiting.len()) * (model.hosts.len() + change.machines.len());
     waiting.append(&mut moving);
     let mut chooser = if work <= REFERENCE_WORK {

@@ -62,7 +62,8 @@ impl Preferences {
         let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
         let mut group = Vec::new();
         for item in &model.items {
-            let owner = item.fact.owner.as_ref().filter(|o| matches!(o.kind, OwnerKind::ReplicaSet | OwnerKind::StatefulSet));
+            let owner =
+                item.fact.owner.as_ref().filter(|o| matches!(o.kind, OwnerKind::ReplicaSet | OwnerKind::StatefulSet));
             group.push(match owner {
                 Some(owner) => {
                     let next = groups.len();
@@ -110,8 +111,12 @@ impl Preferences {
     /// The host that the scheduler would choose; `None` when none takes the item.
     pub(super) fn choose(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
         let class = state.model.items[item].class;
-        let feasible: Vec<usize> =
-            self.order.iter().copied().filter(|host| state.open[*host] && !self.leaving[*host] && state.fits(class, *host)).collect();
+        let feasible: Vec<usize> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|host| state.open[*host] && !self.leaving[*host] && state.fits(class, *host))
+            .collect();
         if let [only] = feasible[..] {
             return Some(only);
         }

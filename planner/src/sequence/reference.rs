@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use journal_schema::effect::EXPIRING_KEY;
-use journal_schema::facts::{DoNotDisrupt, Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect};
+use journal_schema::facts::{
+    DoNotDisrupt, Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect,
+};
 use journal_schema::plan::MoveMethod;
 use journal_schema::text::{Few, Name};
 use journal_schema::units::{Bytes, MilliCpu, Timestamp};
@@ -28,7 +30,8 @@ pub(super) struct Reference<'a> {
 impl<'a> Reference<'a> {
     pub(super) fn new(model: &Model<'a>, change: &Change) -> Self {
         let mut snapshot = Snapshot::new(&model.input.cluster);
-        let mut slots: BTreeMap<Name, usize> = model.hosts.iter().enumerate().map(|(slot, host)| (host.fact.name.clone(), slot)).collect();
+        let mut slots: BTreeMap<Name, usize> =
+            model.hosts.iter().enumerate().map(|(slot, host)| (host.fact.name.clone(), slot)).collect();
         let expiring = Taint {
             key: Name::truncated(EXPIRING_KEY),
             value: Name::truncated(model.input.iteration.to_string()),

@@ -112,8 +112,10 @@ struct App {
 }
 
 fn app(random: &mut Random) -> App {
-    const CPUS: [(i64, u64); 9] = [(50, 8), (100, 18), (200, 12), (250, 14), (500, 18), (1000, 14), (2000, 9), (4000, 5), (8000, 2)];
-    const MEMORY_MIB: [i64; 16] = [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 12_288, 16_384, 32_768];
+    const CPUS: [(i64, u64); 9] =
+        [(50, 8), (100, 18), (200, 12), (250, 14), (500, 18), (1000, 14), (2000, 9), (4000, 5), (8000, 2)];
+    const MEMORY_MIB: [i64; 16] =
+        [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 12_288, 16_384, 32_768];
     let replicas = ((5.0 * (1.4 * random.normal()).exp()).round() as usize).clamp(1, 400);
     let mut pick = random.next() % CPUS.iter().map(|c| c.1).sum::<u64>();
     let mut cpu = 8000;
@@ -125,14 +127,25 @@ fn app(random: &mut Random) -> App {
         pick -= weight;
     }
     let wish = cpu as f64 / 1000.0 * 3.0 * 1024.0 * (0.8 * random.normal()).exp();
-    let memory = MEMORY_MIB.iter().copied().min_by(|a, b| (*a as f64 - wish).abs().total_cmp(&(*b as f64 - wish).abs())).unwrap_or(1024);
+    let memory = MEMORY_MIB
+        .iter()
+        .copied()
+        .min_by(|a, b| (*a as f64 - wish).abs().total_cmp(&(*b as f64 - wish).abs()))
+        .unwrap_or(1024);
     let dice = random.unit();
     let per_node = match dice {
         d if d < 0.25 && replicas >= 2 => Some(1),
         d if d < 0.35 && replicas >= 4 => Some(2),
         _ => None,
     };
-    App { cpu, memory: memory * MIB, replicas, per_node, spread: random.unit() < 0.4 && replicas >= 3, family: random.unit() < 0.03 }
+    App {
+        cpu,
+        memory: memory * MIB,
+        replicas,
+        per_node,
+        spread: random.unit() < 0.4 && replicas >= 3,
+        family: random.unit() < 0.03,
+    }
 }
 
 struct Sim {
@@ -161,7 +174,8 @@ pub fn generate(shape: &Shape) -> PlanningInput {
         expected_cpu += next.cpu * next.replicas as i64;
         apps.push(next);
     }
-    let mut arrivals: Vec<usize> = apps.iter().enumerate().flat_map(|(i, a)| std::iter::repeat_n(i, a.replicas)).collect();
+    let mut arrivals: Vec<usize> =
+        apps.iter().enumerate().flat_map(|(i, a)| std::iter::repeat_n(i, a.replicas)).collect();
     for i in (1..arrivals.len()).rev() {
         arrivals.swap(i, random.below(i + 1));
     }
@@ -187,7 +201,9 @@ pub fn generate(shape: &Shape) -> PlanningInput {
             .map(|i| (from + i) % sim.node.len())
             .filter(|n| fits(&sim, *n))
             .take(window)
-            .max_by_key(|n| (sim.free[*n].0 * 1000 / sim.total[*n].0 + sim.free[*n].1 * 1000 / sim.total[*n].1, usize::MAX - n));
+            .max_by_key(|n| {
+                (sim.free[*n].0 * 1000 / sim.total[*n].0 + sim.free[*n].1 * 1000 / sim.total[*n].1, usize::MAX - n)
+            });
         let n = chosen.unwrap_or_else(|| {
             let zone = if app.spread { (0..3).min_by_key(|z| counts[*z]).unwrap_or(0) } else { random.below(3) };
             let suits = |t: &&usize| {
@@ -196,7 +212,12 @@ pub fn generate(shape: &Shape) -> PlanningInput {
                     && rooms[**t].memory.0 - overhead.1 >= app.memory
             };
             let waste = |t: usize| (rooms[t].cpu.0 - app.cpu) * 1000 / rooms[t].cpu.0;
-            let kind = start_types.iter().filter(suits).copied().min_by_key(|t| (waste(*t), MACHINES[*t].3)).unwrap_or(start_types[0]);
+            let kind = start_types
+                .iter()
+                .filter(suits)
+                .copied()
+                .min_by_key(|t| (waste(*t), MACHINES[*t].3))
+                .unwrap_or(start_types[0]);
             sim.node.push((kind, zone));
             sim.free.push((rooms[kind].cpu.0 - overhead.0, rooms[kind].memory.0 - overhead.1, 110 - overhead.2));
             sim.total.push((rooms[kind].cpu.0, rooms[kind].memory.0));
@@ -230,18 +251,29 @@ fn spec(machine: &(&str, i64, i64, i64)) -> MachineSpec {
     }
 }
 
-fn build(shape: &Shape, apps: &[App], sim: &Sim, bound: &[(usize, usize)], rooms: &[Resources], specs: &[MachineSpec]) -> PlanningInput {
+fn build(
+    shape: &Shape,
+    apps: &[App],
+    sim: &Sim,
+    bound: &[(usize, usize)],
+    rooms: &[Resources],
+    specs: &[MachineSpec],
+) -> PlanningInput {
     let mut cluster = Cluster::default();
     for (index, (kind, zone)) in sim.node.iter().enumerate() {
         let node = node(&format!("node-{index:05}"), MACHINES[*kind].0, ZONES[*zone], rooms[*kind].clone());
         cluster.nodes.insert(node.name.clone(), node);
     }
     for (d, (cpu, memory)) in [(100, 200 * MIB), (100, 150 * MIB), (50, 50 * MIB)].into_iter().enumerate() {
-        let id = WorkloadId { kind: WorkloadKind::DaemonSet, key: Key::new(name("kube-system"), name(format!("agent-{d}"))) };
+        let id = WorkloadId {
+            kind: WorkloadKind::DaemonSet,
+            key: Key::new(name("kube-system"), name(format!("agent-{d}"))),
+        };
         let spec = pod_spec(cpu, memory);
         for node in cluster.nodes.keys().cloned().collect::<Vec<_>>() {
             let mut pod = pod(&id.key.namespace, &format!("agent-{d}-{node}"), Some(&node), spec.clone());
-            pod.owner = Some(Owner { kind: OwnerKind::DaemonSet, name: id.key.name.clone(), uid: name(format!("ds-{d}")) });
+            pod.owner =
+                Some(Owner { kind: OwnerKind::DaemonSet, name: id.key.name.clone(), uid: name(format!("ds-{d}")) });
             cluster.pods.insert(pod.key.clone(), pod);
         }
         cluster.workloads.insert(id.clone(), workload(id, spec, sim.node.len() as i32));
@@ -251,23 +283,37 @@ fn build(shape: &Shape, apps: &[App], sim: &Sim, bound: &[(usize, usize)], rooms
         let serial = replicas.entry(*a).or_default();
         *serial += 1;
         let app_name = format!("app-{a:04}");
-        let mut pod = pod(&name("default"), &format!("{app_name}-{serial:04}"), Some(&name(format!("node-{n:05}"))), app_spec(&apps[*a], &app_name));
+        let mut pod = pod(
+            &name("default"),
+            &format!("{app_name}-{serial:04}"),
+            Some(&name(format!("node-{n:05}"))),
+            app_spec(&apps[*a], &app_name),
+        );
         pod.labels = [(name("app"), name(&app_name))].into();
-        pod.owner = Some(Owner { kind: OwnerKind::ReplicaSet, name: name(format!("{app_name}-rs")), uid: name(format!("rs-{a}")) });
+        pod.owner = Some(Owner {
+            kind: OwnerKind::ReplicaSet,
+            name: name(format!("{app_name}-rs")),
+            uid: name(format!("rs-{a}")),
+        });
         cluster.pods.insert(pod.key.clone(), pod);
     }
     for (a, count) in replicas {
         let app_name = format!("app-{a:04}");
         let deployment = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("default"), name(&app_name)) };
-        let set = WorkloadId { kind: WorkloadKind::ReplicaSet, key: Key::new(name("default"), name(format!("{app_name}-rs"))) };
+        let set = WorkloadId {
+            kind: WorkloadKind::ReplicaSet,
+            key: Key::new(name("default"), name(format!("{app_name}-rs"))),
+        };
         let spec = app_spec(&apps[a], &app_name);
         let mut rs = workload(set.clone(), spec.clone(), count);
-        rs.owner = Some(Owner { kind: OwnerKind::Deployment, name: name(&app_name), uid: name(format!("uid-{app_name}")) });
+        rs.owner =
+            Some(Owner { kind: OwnerKind::Deployment, name: name(&app_name), uid: name(format!("uid-{app_name}")) });
         cluster.workloads.insert(set, rs);
         cluster.workloads.insert(deployment.clone(), workload(deployment, spec, count));
     }
     let zones = ZONES.map(name);
-    let usable: Vec<MachineSpec> = specs.iter().filter(|s| shape.families.iter().any(|f| s.machine_type.starts_with(f))).cloned().collect();
+    let usable: Vec<MachineSpec> =
+        specs.iter().filter(|s| shape.families.iter().any(|f| s.machine_type.starts_with(f))).cloned().collect();
     let pools = synthetic_pools(&cluster, &name(REGION), &zones, &usable, &[CapacityType::OnDemand]);
     input(cluster, pools)
 }
@@ -276,7 +322,12 @@ fn build(shape: &Shape, apps: &[App], sim: &Sim, bound: &[(usize, usize)], rooms
 pub fn input(cluster: Cluster, pools: Vec<Pool>) -> PlanningInput {
     let mut entries: Vec<PriceEntry> = MACHINES
         .iter()
-        .map(|m| PriceEntry { region: name(REGION), machine_type: name(m.0), capacity_type: CapacityType::OnDemand, price: MicroUsdPerHour(m.3) })
+        .map(|m| PriceEntry {
+            region: name(REGION),
+            machine_type: name(m.0),
+            capacity_type: CapacityType::OnDemand,
+            price: MicroUsdPerHour(m.3),
+        })
         .collect();
     entries.sort();
     PlanningInput {
@@ -286,7 +337,11 @@ pub fn input(cluster: Cluster, pools: Vec<Pool>) -> PlanningInput {
         cluster,
         pools,
         excluded_pools: BTreeSet::new(),
-        prices: PriceBook { source: name("test"), as_of: Timestamp(0), entries: Many::new(entries).expect("few prices") },
+        prices: PriceBook {
+            source: name("test"),
+            as_of: Timestamp(0),
+            entries: Many::new(entries).expect("few prices"),
+        },
         managed: Managed::All,
         quarantined: BTreeMap::new(),
         forecasts: Forecasts::default(),
@@ -326,7 +381,10 @@ pub fn node(node_name: &str, machine_type: &str, zone: &str, allocatable: Resour
 }
 
 pub fn pod_spec(cpu: i64, memory: i64) -> PodSpecFact {
-    PodSpecFact { requests: Resources { cpu: MilliCpu(cpu), memory: Bytes(memory), pods: 1, ..Resources::default() }, ..PodSpecFact::default() }
+    PodSpecFact {
+        requests: Resources { cpu: MilliCpu(cpu), memory: Bytes(memory), pods: 1, ..Resources::default() },
+        ..PodSpecFact::default()
+    }
 }
 
 pub fn pod(namespace: &Name, pod_name: &str, node: Option<&Name>, spec: PodSpecFact) -> PodFact {
@@ -363,7 +421,10 @@ pub fn workload(id: WorkloadId, template: PodSpecFact, replicas: i32) -> Workloa
         updated: replicas,
         paused: false,
         stalled: false,
-        strategy: UpdateStrategy::RollingUpdate { max_unavailable: IntOrPercent::Percent(25), max_surge: IntOrPercent::Percent(25) },
+        strategy: UpdateStrategy::RollingUpdate {
+            max_unavailable: IntOrPercent::Percent(25),
+            max_surge: IntOrPercent::Percent(25),
+        },
         selector: Selector { labels: [(name("app"), id.key.name.clone())].into(), expressions: Few::default() },
         template_labels: [(name("app"), id.key.name.clone())].into(),
         template,
