@@ -1,7 +1,7 @@
 //! `kinema simulate`: a whole iteration in a simulated world, over the real journal, with a crash in
 //! the middle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::{PhaseName, State};
 use journal_schema::entry::Entry;
@@ -13,6 +13,7 @@ use simulator::runner::{Crashes, Ending, Place, Progress, RunOptions, Simulation
 use crate::cli::SimulateArgs;
 use crate::daemon::status::phase_name;
 use crate::exit::{Exit, Problem};
+use crate::journal_command;
 use crate::output::{Format, Streams};
 use crate::plan::money::{amount, grouped, hourly, monthly};
 
@@ -64,12 +65,24 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
     if let Some(problem) = trouble {
         return Err(problem);
     }
+    if args.journal.is_some() {
+        settle(&directory)?;
+    }
     match args.output.output {
         Format::Text => summary(&report, args, streams)?,
         format @ (Format::Json | Format::Yaml) => streams.document(format, &report)?,
     }
     let well = report.replay_identical && report.leftovers == 0 && report.invariant_violations == 0;
     Ok(if well { Exit::Done } else { Exit::Failed })
+}
+
+/// Brings the index of a journal that is kept up to date: a run of seconds ends before it is, and the
+/// index is the second copy that `kinema journal repair` mends from.
+fn settle(directory: &Path) -> Result<(), Problem> {
+    let options = journal::Options { create: false, ..journal::Options::default() };
+    let (journal, _) =
+        journal::FileJournal::open(directory, options).map_err(|error| journal_command::open_problem(&error))?;
+    journal.close().map_err(|error| journal_command::append_problem(&error, directory))
 }
 
 /// The journal's directory, and what removes it again when it is a temporary one.

@@ -4,6 +4,7 @@ mod bad_input;
 mod config;
 mod journal;
 mod plan;
+mod readme;
 mod run;
 mod simulate;
 mod support;
