@@ -17,8 +17,8 @@ const BUDGET_CAUSE: &str = "DisruptionBudget";
 /// Evicts exactly this pod. A pod that is gone, or on its way, is done. Grace is the pod's own.
 ///
 /// The pod is read first although the eviction names its UID: an eviction that fails on the UID
-/// has taken its place in the budget already, and blocks the next one for two minutes (seen with
-/// Kubernetes 1.36).
+/// has taken its place in the budget already, and later ones are refused (seen with Kubernetes 1.36)
+/// until the budget's controller gives the place up.
 pub(super) async fn evict(rest: &Rest, pod: &Key, uid: &str) -> Result<Answer, Failure> {
     let object =
         path(&["api", "v1", "namespaces", &pod.namespace, "pods", &pod.name]).map_err(|error| error.classed(true))?;
