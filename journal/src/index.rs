@@ -230,7 +230,8 @@ impl Index {
     }
 }
 
-fn describe(error: &StoreError) -> String {
+/// An error with its source, for people.
+pub(crate) fn describe(error: &StoreError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 

@@ -14,8 +14,8 @@ use crate::error::{IoError, OpenError};
 use crate::frame::{FLAG_FOREIGN, FORMAT_VERSION, SEGMENT_HEAD};
 use crate::head;
 use crate::id::{Chain, JournalId};
-use crate::index::index_keys;
 use crate::index::store::{Range, StoreError, open_ranges};
+use crate::index::{describe, index_keys};
 use crate::layout::{Layout, Segment, Tail, check_head, classify, open_segment, read_head, segment_numbers};
 use crate::reader::{Cursor, Shared, decode};
 use crate::segment::{Position, Scan, scan, segment_path};
@@ -291,7 +291,7 @@ pub fn verify(dir: &Path) -> Result<Verification, OpenError> {
         let shared = Shared { disk: Arc::clone(&disk), dir: dir.to_owned(), layout: std::sync::RwLock::new(layout) };
         verification.index = match catch_unwind(AssertUnwindSafe(|| index_report(&shared))) {
             Ok(Ok(report)) => report,
-            Ok(Err(error)) => IndexReport::Differs(error.to_string()),
+            Ok(Err(error)) => IndexReport::Differs(describe(&error)),
             Err(_) => IndexReport::Differs("sled panicked".to_owned()),
         };
     }

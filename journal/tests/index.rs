@@ -141,6 +141,30 @@ fn an_index_that_is_deleted_garbled_or_of_another_journal_is_built_again() {
 }
 
 #[test]
+fn an_index_whose_last_holder_lets_go_late_is_waited_for_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 600);
+    let range = dir.path().join("index/00000000");
+    let made = std::fs::metadata(&range).unwrap().created().unwrap();
+    let held = std::fs::File::options().read(true).write(true).open(range.join("db")).unwrap();
+    for _ in 0..1_000 {
+        if held.try_lock().is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(held);
+    });
+    assert_eq!(verify(dir.path()).unwrap().index, IndexReport::Agrees { seq: 600, behind: 0 });
+    holder.join().unwrap();
+    let journal = open(dir.path());
+    assert_eq!(journal.index().unwrap().settle(), IndexState::Ready { seq: 600 });
+    assert_eq!(std::fs::metadata(&range).unwrap().created().unwrap(), made, "not built again");
+}
+
+#[test]
 fn an_index_that_cannot_be_kept_leaves_the_journal_working() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("index"), b"in the way").unwrap();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Checkpoint, MAX_STATE_BYTES};
 use crate::frame::{Frame, half_at, u32_at, u64_at};
@@ -24,6 +25,9 @@ const SEGMENTS_PER_RANGE: u64 = 16;
 const CHUNK: usize = 8 << 10;
 const CACHE_BYTES: u64 = 16 << 20;
 const FORMAT: u16 = 1;
+/// How long a database that is still locked is waited for, and how often it is tried.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The index cannot be used; the reason, for people.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +114,25 @@ fn range_dir(dir: &Path, range: u64) -> PathBuf {
     dir.join(format!("{range:08}"))
 }
 
+/// Opens a database once it is free. sled lets go of its file only when the last task of its thread
+/// pool has ended, which may be after its handle was dropped.
+fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) && Instant::now() < deadline => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether sled could not lock its file. It has no kind for that, only its text.
+fn is_lock(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
+}
+
 impl Range {
     /// Opens or creates a range. May panic, because sled does on a damaged database.
     fn open(dir: &Path, range: u64) -> Result<Self, StoreError> {
@@ -119,7 +142,7 @@ impl Range {
             .cache_capacity(CACHE_BYTES)
             .mode(sled::Mode::HighThroughput)
             .flush_every_ms(None);
-        let db = config.open()?;
+        let db = open_patiently(&config)?;
         if std::fs::read_dir(path.join("blobs")).is_ok_and(|mut blobs| blobs.next().is_some()) {
             return Err(StoreError::Doubt("it has values that sled does not make durable"));
         }
