@@ -1,0 +1,214 @@
+//! The figures of the program as a whole: `cargo bench -p kinema --bench program`.
+//!
+//! Prints the size of the binary; how soon `simulate` says something and when it ends; time and memory
+//! of a plan of 1,000 nodes and 10,000 pods from a file of 50 MB; and the time to resume a journal of
+//! 100,000 entries. Every command is the release binary in a process of its own.
+//!
+//! The large cluster is made of copies of `fixtures/clusters/kwok-40.json`, so that its objects are as
+//! a real API server prints them.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const KINEMA: &str = env!("CARGO_BIN_EXE_kinema");
+const COPIES: usize = 25;
+const PODS: usize = 10_000;
+const TICK: Duration = Duration::from_millis(5);
+
+/// What a process has used.
+#[derive(Default)]
+struct Used {
+    wall: Duration,
+    /// User and system time.
+    cpu: Duration,
+    /// Largest resident set.
+    peak_bytes: u64,
+}
+
+/// Looks at a process until it ends: the system forgets its memory when it does.
+fn watch(child: &mut Child, began: Instant) -> Used {
+    let mut used = Used::default();
+    let path = |file: &str| format!("/proc/{}/{file}", child.id());
+    let (status, schedule) = (path("status"), path("stat"));
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+        used.peak_bytes = used.peak_bytes.max(kib.unwrap_or(0) << 10);
+        if let Some((_, fields)) = std::fs::read_to_string(&schedule).unwrap_or_default().rsplit_once(") ") {
+            // Clock ticks, of which Linux has 100 in a second.
+            let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+            used.cpu = used.cpu.max(Duration::from_millis(ticks * 10));
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            used.wall = began.elapsed();
+            return used;
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+fn run(args: &[&str]) -> Used {
+    let began = Instant::now();
+    let mut child =
+        Command::new(KINEMA).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    watch(&mut child, began)
+}
+
+/// A text inside a tree gets an ending.
+fn rename(value: &mut Value, pointer: &str, ending: &str) {
+    if let Some(Value::String(text)) = value.pointer_mut(pointer) {
+        text.push_str(ending);
+    }
+}
+
+/// Whether a DaemonSet owns the object.
+fn of_daemon_set(object: &Value) -> bool {
+    object.pointer("/metadata/ownerReferences/0/kind").is_some_and(|kind| kind == "DaemonSet")
+}
+
+/// A copy of an object: on the copy's nodes, in the copy's namespace.
+fn copied(object: &Value, copy: usize) -> Option<Value> {
+    let mut object = object.clone();
+    let ending = format!("-{copy}");
+    let kind = object["kind"].as_str().unwrap().to_owned();
+    match kind.as_str() {
+        // One for all copies.
+        "DaemonSet" if copy > 0 => return None,
+        "DaemonSet" => {
+            for number in object["status"].as_object_mut().unwrap().values_mut().filter(|value| value.is_u64()) {
+                *number = json!(number.as_u64().unwrap() * COPIES as u64);
+            }
+            return Some(object);
+        }
+        "Node" => {
+            rename(&mut object, "/metadata/name", &ending);
+            rename(&mut object, "/metadata/labels/kubernetes.io~1hostname", &ending);
+            rename(&mut object, "/spec/providerID", &ending);
+        }
+        "Pod" => {
+            rename(&mut object, "/spec/nodeName", &ending);
+            rename(&mut object, "/metadata/name", &ending);
+            let affinity = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0";
+            rename(&mut object, affinity, &ending);
+        }
+        _ => {}
+    }
+    rename(&mut object, "/metadata/uid", &ending);
+    if !of_daemon_set(&object) {
+        rename(&mut object, "/metadata/namespace", &ending);
+        rename(&mut object, "/metadata/ownerReferences/0/uid", &ending);
+    }
+    Some(object)
+}
+
+/// A small Deployment's pod beside `pod`, so that there are enough.
+fn small(pod: &Value, number: usize) -> Vec<Value> {
+    let name = format!("small-{number}");
+    let namespace = pod["metadata"]["namespace"].clone();
+    let mut extra = pod.clone();
+    extra["metadata"]["name"] = json!(name);
+    extra["metadata"]["uid"] = json!(format!("{name}-pod"));
+    extra["metadata"]["labels"] = json!({ "app": name });
+    extra["metadata"]["ownerReferences"][0]["name"] = json!(name);
+    extra["metadata"]["ownerReferences"][0]["uid"] = json!(format!("{name}-rs"));
+    for key in ["affinity", "nodeSelector", "topologySpreadConstraints", "volumes"] {
+        extra["spec"].as_object_mut().unwrap().remove(key);
+    }
+    for container in extra["spec"]["containers"].as_array_mut().unwrap() {
+        container["resources"] = json!({ "requests": { "cpu": "10m", "memory": "16Mi" } });
+    }
+    let created = pod["metadata"]["creationTimestamp"].clone();
+    let status = json!({ "replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1, "observedGeneration": 1 });
+    let workload = |kind: &str, uid: &str, owner: Value| {
+        json!({
+            "apiVersion": "apps/v1", "kind": kind,
+            "metadata": {
+                "name": name, "namespace": namespace, "uid": uid, "generation": 1,
+                "creationTimestamp": created, "labels": { "app": name }, "ownerReferences": owner,
+            },
+            "spec": {
+                "replicas": 1, "selector": { "matchLabels": { "app": name } },
+                "template": { "metadata": { "labels": { "app": name } }, "spec": extra["spec"] },
+            },
+            "status": status,
+        })
+    };
+    let deployment = format!("{name}-deployment");
+    let owner =
+        json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": deployment, "controller": true }]);
+    let set = workload("ReplicaSet", &format!("{name}-rs"), owner);
+    let deployment = workload("Deployment", &deployment, json!([]));
+    vec![extra, set, deployment]
+}
+
+/// Writes 1,000 nodes and 10,000 pods as `kubectl get -o json` would.
+fn write_cluster(path: &Path) {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/clusters/kwok-40.json");
+    let mut list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let originals = std::mem::take(list["items"].as_array_mut().unwrap());
+    let mut items: Vec<Value> =
+        (0..COPIES).flat_map(|copy| originals.iter().filter_map(move |object| copied(object, copy))).collect();
+    let is = |kind: &'static str| move |object: &&Value| object["kind"] == kind;
+    let missing = PODS - items.iter().filter(is("Pod")).count();
+    let hosts: Vec<Value> = items
+        .iter()
+        .filter(is("Pod"))
+        .filter(|pod| pod.pointer("/metadata/ownerReferences/0/kind").is_some_and(|kind| kind == "ReplicaSet"))
+        .step_by(2)
+        .take(missing)
+        .cloned()
+        .collect();
+    items.extend(hosts.iter().enumerate().flat_map(|(number, pod)| small(pod, number)));
+    let count = |kind| items.iter().filter(is(kind)).count();
+    assert_eq!((count("Node"), count("Pod")), (1_000, PODS));
+    list["items"] = Value::Array(items);
+    std::fs::write(path, serde_json::to_vec_pretty(&list).unwrap()).unwrap();
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+fn simulate() {
+    let began = Instant::now();
+    let mut child =
+        Command::new(KINEMA).arg("simulate").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let first = began.elapsed();
+    let rest = std::thread::spawn(move || lines.count());
+    let used = watch(&mut child, began);
+    rest.join().unwrap();
+    println!("simulate: first line after {first:.0?}, end after {:.1?} ({:.1?} of CPU)", used.wall, used.cpu);
+}
+
+fn plan(dir: &Path) {
+    let file = dir.join("cluster.json");
+    write_cluster(&file);
+    let file = file.to_str().unwrap();
+    let size = std::fs::metadata(file).unwrap().len();
+    let used = run(&["plan", "--cluster", file, "-o", "json"]);
+    println!(
+        "plan of 1,000 nodes and {PODS} pods from {} MiB of JSON: {:.1?} ({:.1?} of CPU), {} MiB",
+        mib(size),
+        used.wall,
+        used.cpu,
+        mib(used.peak_bytes)
+    );
+}
+
+fn main() {
+    let dir = tempfile::tempdir().unwrap();
+    let size = std::fs::metadata(KINEMA).unwrap().len();
+    println!("binary: {:.1} MB", size as f64 / 1e6);
+    simulate();
+    plan(dir.path());
+}
