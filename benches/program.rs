@@ -14,12 +14,19 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use journal::{FileJournal, Journal, JournalId, Options};
+use journal_schema::entry::Entry;
+use journal_schema::event::{Event, WatchEvent};
+use journal_schema::facts::{Kind, Object, PodFact};
+use journal_schema::units::Timestamp;
 use serde_json::{Value, json};
 
 const KINEMA: &str = env!("CARGO_BIN_EXE_kinema");
 const COPIES: usize = 25;
 const PODS: usize = 10_000;
 const TICK: Duration = Duration::from_millis(5);
+
+const ENTRIES: u64 = 100_000;
 
 /// What a process has used.
 #[derive(Default)]
@@ -29,6 +36,15 @@ struct Used {
     cpu: Duration,
     /// Largest resident set.
     peak_bytes: u64,
+}
+
+/// User and system time of a process and all its threads, by its `stat` file.
+fn cpu(stat: &str) -> Duration {
+    let text = std::fs::read_to_string(stat).unwrap_or_default();
+    let Some((_, fields)) = text.rsplit_once(") ") else { return Duration::ZERO };
+    // Clock ticks, of which Linux has 100 in a second.
+    let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Looks at a process until it ends: the system forgets its memory when it does.
@@ -41,11 +57,7 @@ fn watch(child: &mut Child, began: Instant) -> Used {
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = peak.and_then(|peak| peak.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
         used.peak_bytes = used.peak_bytes.max(kib.unwrap_or(0) << 10);
-        if let Some((_, fields)) = std::fs::read_to_string(&schedule).unwrap_or_default().rsplit_once(") ") {
-            // Clock ticks, of which Linux has 100 in a second.
-            let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-            used.cpu = used.cpu.max(Duration::from_millis(ticks * 10));
-        }
+        used.cpu = used.cpu.max(cpu(&schedule));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "{status}");
             used.wall = began.elapsed();
@@ -190,9 +202,7 @@ fn simulate() {
     println!("simulate: first line after {first:.0?}, end after {:.1?} ({:.1?} of CPU)", used.wall, used.cpu);
 }
 
-fn plan(dir: &Path) {
-    let file = dir.join("cluster.json");
-    write_cluster(&file);
+fn plan(file: &Path) {
     let file = file.to_str().unwrap();
     let size = std::fs::metadata(file).unwrap().len();
     let used = run(&["plan", "--cluster", file, "-o", "json"]);
@@ -205,10 +215,53 @@ fn plan(dir: &Path) {
     );
 }
 
+/// A journal of as many entries as a daemon writes that sees these pods and how they come and go.
+fn write_journal(dir: &Path, pods: &[PodFact]) {
+    let options = Options { id: Some(JournalId::derived("bench")), ..Options::default() };
+    let (mut journal, _) = FileJournal::open(dir, options).unwrap();
+    let relist = [WatchEvent::RelistStarted { kind: Kind::Pod }]
+        .into_iter()
+        .chain(pods.iter().map(|pod| WatchEvent::Listed(Object::Pod(pod.clone()))))
+        .chain([WatchEvent::RelistFinished { kind: Kind::Pod }]);
+    let changes = pods.iter().cycle().zip(0..).map(|(pod, index): (&PodFact, usize)| {
+        let ready = (index / pods.len()) % 2 == 1;
+        WatchEvent::Applied(Object::Pod(PodFact { ready, ..pod.clone() }))
+    });
+    for (seq, event) in (1..=ENTRIES).zip(relist.chain(changes)) {
+        journal.append(&Entry { seq, at: Timestamp(seq as i64), event: Event::Watch(event) }).unwrap();
+        if seq % 1_000 == 0 {
+            journal.flush().unwrap();
+        }
+    }
+    journal.index().unwrap().settle();
+    journal.close().unwrap();
+}
+
+fn resume(dir: &Path, cluster: &Path) {
+    let read = adapter_kube::file::read_cluster(&std::fs::read(cluster).unwrap()).unwrap();
+    let pods: Vec<PodFact> = read.cluster.pods.into_values().collect();
+    write_journal(dir, &pods);
+    let bytes: u64 =
+        std::fs::read_dir(dir.join("segments")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let (began, before) = (Instant::now(), cpu("/proc/self/stat"));
+    let (journal, _) =
+        FileJournal::open(dir, Options { id: Some(JournalId::derived("bench")), ..Options::default() }).unwrap();
+    let state = driver::recover(&journal).unwrap();
+    let (wall, used) = (began.elapsed(), cpu("/proc/self/stat") - before);
+    assert_eq!((state.seq(), state.cluster().pods.len()), (ENTRIES, PODS));
+    println!(
+        "resume of {ENTRIES} entries of whole pods, {} MiB, without a checkpoint: {wall:.2?} ({used:.2?} of CPU)",
+        mib(bytes)
+    );
+}
+
 fn main() {
     let dir = tempfile::tempdir().unwrap();
     let size = std::fs::metadata(KINEMA).unwrap().len();
     println!("binary: {:.1} MB", size as f64 / 1e6);
     simulate();
-    plan(dir.path());
+    let cluster = dir.path().join("cluster.json");
+    write_cluster(&cluster);
+    plan(&cluster);
+    resume(&dir.path().join("journal"), &cluster);
 }

@@ -3,7 +3,6 @@
 
 mod crash;
 mod leftovers;
-mod replay;
 mod report;
 mod store;
 
@@ -18,6 +17,7 @@ use journal_schema::effect::{Effect, EffectId};
 use journal_schema::entry::Entry;
 use journal_schema::policy::Policy;
 use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
+use replay::CheckOptions;
 
 use crate::scenario::Scenario;
 use crate::text::name;
@@ -206,12 +206,27 @@ pub fn run_with(
         bench.world.run_for(down);
         progress(Progress::Resumes(bench.world.now()));
     };
-    let replayed = replay::check(&journal, &state);
+    let replayed = replayed(&journal, &state);
     let mut bench = bench.borrow_mut();
     let Bench { world, switch, .. } = &mut *bench;
     let now = world.now();
     world.judge.advance(now);
     Ok(report(world, switch, &journal, &state, &iterations, replayed, (scenario_name, seed, start, cost_before)))
+}
+
+/// Whether the journal gives this state again, and all that was computed on the way. What differs, for
+/// people.
+fn replayed(journal: &Watched, state: &State) -> Result<(), String> {
+    let options = CheckOptions { restore: false, ..CheckOptions::default() };
+    let report = replay::check(journal, &options, |_| ()).map_err(|error| error.to_string())?;
+    if let Some(difference) = report.differences.first() {
+        return Err(difference.to_string());
+    }
+    let lived = state.digest().map_err(|error| error.to_string())?;
+    if report.state_digest.as_ref() == Some(&lived) {
+        return Ok(());
+    }
+    Err(format!("the state {lived} is {} when replayed", report.state_digest.as_deref().unwrap_or("none")))
 }
 
 /// One life of the daemon. `None` when it was killed.
