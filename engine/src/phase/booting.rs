@@ -63,8 +63,7 @@ impl Booting {
             ctx.state.cloud.avoid(&missing.pool, until);
             return unwinding::begin(self.iteration, Reason::NodeNeverReady { node: missing.name }, ctx.now());
         }
-        if ctx.now() >= self.poll_at {
-            self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
+        if ctx.poll_due(&mut self.poll_at) {
             ctx.list_instances(self.iteration.machines.iter().map(|machine| machine.pool.clone()).collect());
         }
         Phase::Booting(self)

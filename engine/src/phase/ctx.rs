@@ -37,6 +37,15 @@ impl<'a> Ctx<'a> {
         self.state.now
     }
 
+    /// Whether it is time to look again; if so, sets when the next time is.
+    pub(crate) fn poll_due(&self, at: &mut Timestamp) -> bool {
+        let due = self.now() >= *at;
+        if due {
+            *at = self.now().plus(self.state.policy.deadlines.poll);
+        }
+        due
+    }
+
     /// Wants an effect: asks for it unless it is under way or done.
     pub(crate) fn want(&mut self, effect: Effect) -> Progress {
         let mutates = effect.mutates();

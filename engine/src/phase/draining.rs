@@ -56,9 +56,8 @@ impl Draining {
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
-        let poll = ctx.now() >= self.poll_at;
+        let poll = ctx.poll_due(&mut self.poll_at);
         if poll {
-            self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
             ctx.list_instances(self.removals.values().map(|removal| removal.pool().clone()).collect());
         }
         let number = self.iteration.number;

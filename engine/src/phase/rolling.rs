@@ -72,9 +72,7 @@ impl Rolling {
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
-        if ctx.now() >= self.poll_at {
-            self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
-        }
+        ctx.poll_due(&mut self.poll_at);
         if let Some(reason) = self.go_on(ctx) {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }

@@ -59,8 +59,7 @@ impl Unwinding {
             self.quiet = true;
             ctx.notice(Regarding::Kinema, "PlanRolledBack", &format!("{:?}", self.reason), true);
         }
-        if ctx.now() >= self.poll_at {
-            self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
+        if ctx.poll_due(&mut self.poll_at) {
             let pools = ctx.state.debts.iter().filter_map(|debt| match debt {
                 Debt::Instance { pool, .. } => Some(pool.clone()),
                 Debt::Mark { .. } | Debt::DeletionCost { .. } | Debt::Surge { .. } | Debt::Template { .. } => None,
