@@ -3,7 +3,7 @@
 //! Prints entries per CPU second, in a cluster of 10,000 pods, for decoding alone, for stepping alone
 //! and for both, which is what a replay does: of small entries, and of whole pods.
 
-#![expect(clippy::disallowed_types, clippy::print_stdout, reason = "a benchmark measures time and prints it")]
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark measures time and prints it")]
 
 use std::hint::black_box;
 use std::time::Duration;
