@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::cli::{ApplyArgs, DigestArgs, PauseArgs, ServerArgs, StatusArgs};
 use crate::config::Span;
 use crate::daemon::api::{CommandAnswer, CommandBody, DIGEST_DIGITS, short};
-use crate::daemon::status::{LastStatus, Status};
+use crate::daemon::status::{LastStatus, ReasonView, Status};
 use crate::exit::{Exit, Problem};
-use crate::output::{Format, Streams};
+use crate::output::{Format, Streams, wrap};
 
 /// The longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -148,12 +148,20 @@ pub(crate) fn status(args: &StatusArgs, streams: &mut Streams) -> Result<Exit, P
     Ok(Exit::Done)
 }
 
+/// Width of the labels.
+const LABEL: usize = 15;
+/// How many reasons are shown before the rest is counted.
+const SHOWN: usize = 8;
+
+/// `Code: what is so -> what to do`
+fn with_fix(reason: &ReasonView) -> String {
+    let fix = reason.fix.as_ref().map(|fix| format!(" -> {fix}")).unwrap_or_default();
+    format!("{}: {}{fix}", reason.code, reason.message)
+}
+
 fn lines(status: &Status) -> Vec<String> {
     let since = status.phase_since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
-    let mut lines = vec![format!(
-        "Mode {}   Phase {}{since}   Iteration {}   Journal #{}",
-        status.mode, status.phase, status.iteration, status.journal.seq
-    )];
+    let mut lines = vec![format!("Mode {}   Phase {}{since}", status.mode, status.phase)];
     if let Some(holder) = &status.lease_holder {
         lines.push(format!("Not leader     {holder} holds the lease"));
     } else if !status.ready {
@@ -161,39 +169,60 @@ fn lines(status: &Status) -> Vec<String> {
     }
     if let Some(pause) = &status.pause {
         let until = pause.until.as_deref().unwrap_or("resumed");
-        lines.push(format!("Paused         by {} until {until}: {}", pause.by, pause.reason));
+        let text = format!("Paused         by {} until {until}: {}", pause.by, pause.reason);
+        lines.extend(wrap(&text, &" ".repeat(LABEL)));
     }
-    for (index, reason) in status.waiting_for.iter().take(8).enumerate() {
-        lines.push(format!("{:<15}{}: {}", if index == 0 { "Waiting for" } else { "" }, reason.code, reason.message));
+    let mut row = |label: &str, text: &str| {
+        lines.extend(wrap(&format!("{label:<LABEL$}{text}"), &" ".repeat(LABEL)));
+    };
+    for (index, reason) in status.waiting_for.iter().take(SHOWN).enumerate() {
+        row(if index == 0 { "Waiting for" } else { "" }, &with_fix(reason));
     }
-    if status.waiting_for.len() > 8 {
-        lines.push(format!("{:<15}... and {} more (-o json)", "", status.waiting_for.len() - 8));
+    if status.waiting_for.len() > SHOWN {
+        row("", &format!("... and {} more (-o json)", status.waiting_for.len() - SHOWN));
+    }
+    for (index, reason) in status.missing.iter().enumerate() {
+        row(if index == 0 { "Missing" } else { "" }, &with_fix(reason));
+    }
+    if let Some(held) = &status.held_back {
+        let text = format!(
+            "{} {} at {}, which would break invariant {}: {}",
+            held.id, held.effect, held.at, held.invariant, held.message
+        );
+        row("Held back", &text);
     }
     if let Some(plan) = &status.plan {
         lines.push(format!(
-            "Plan           {}  +{} -{} nodes, {} pods move  ${}/h -> ${}/h  ({:.1} %)",
+            "Plan           {}  +{} -{} nodes, {} pods move",
             short(&plan.digest),
             plan.nodes_to_add,
             plan.nodes_to_remove,
-            plan.moves,
+            plan.moves
+        ));
+        lines.push(format!(
+            "{:<LABEL$}${}/h -> ${}/h, saves {:.1} %",
+            "",
             plan.cost_per_hour_now,
             plan.cost_per_hour_after,
             plan.savings * 100.0
         ));
         if plan.waiting_for_approval {
             let expires = plan.expires_at.as_deref().unwrap_or("it expires");
-            lines.push(format!("{:<15}waits for approval until {expires}: kinema apply {}", "", short(&plan.digest)));
+            lines.push(format!("{:<LABEL$}waits for approval until {expires}:", ""));
+            lines.push(format!("{:<LABEL$}kinema apply {}", "", short(&plan.digest)));
         }
     }
     if let Some(last) = &status.last {
-        lines.push(format!("Last           {}", last_text(last)));
+        lines.extend(wrap(&format!("Last           {}", last_text(last)), &" ".repeat(LABEL)));
     }
     for (index, debt) in status.debts.iter().take(5).enumerate() {
-        lines.push(format!("{:<15}{debt}", if index == 0 { "To be undone" } else { "" }));
+        let label = if index == 0 { "To be undone" } else { "" };
+        lines.extend(wrap(&format!("{label:<LABEL$}{debt}"), &" ".repeat(LABEL)));
     }
+    lines.push(format!("Cluster        {} nodes, {} pods, ${}/h", status.nodes, status.pods, status.cost_per_hour));
     lines.push(format!(
-        "Cluster        {} nodes, {} pods   ${}/h   spent ${}   moved {} pods",
-        status.nodes, status.pods, status.cost_per_hour, status.spent, status.pods_moved
+        "Journal        #{}, iteration {}: ${} spent, {} pods moved since it began",
+        status.journal.seq, status.iteration, status.spent, status.pods_moved
     ));
     lines
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::daemon::api;
 use crate::daemon::shared::Shared;
-use crate::daemon::status::{PlanStatus, ReasonView};
+use crate::daemon::status::{HeldBackView, PlanStatus, ReasonView};
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -164,7 +164,7 @@ fn a_pause_carries_its_reason_and_its_span() {
 }
 
 #[test]
-fn the_status_names_what_is_waited_for_in_96_columns() {
+fn the_status_names_what_is_waited_for_in_80_columns() {
     let reason = ReasonView {
         code: "NotReady".to_owned(),
         message: "Deployment shop/web has 2 of 3 pods ready".to_owned(),
@@ -173,6 +173,18 @@ fn the_status_names_what_is_waited_for_in_96_columns() {
     let status = Status {
         phase_since: Some("2026-11-22T01:00:00Z".to_owned()),
         waiting_for: vec![reason; 10],
+        missing: vec![ReasonView {
+            code: "NoPrometheus".to_owned(),
+            message: "plans are made of requests alone: spec.prometheus.url is not set".to_owned(),
+            fix: Some("set it to the base URL of Prometheus".to_owned()),
+        }],
+        held_back: Some(HeldBackView {
+            id: "812.3".to_owned(),
+            at: "2026-11-22T01:00:07Z".to_owned(),
+            invariant: "4".to_owned(),
+            effect: "DeleteInstances".to_owned(),
+            message: "node gke-demo-a is not empty".to_owned(),
+        }),
         debts: vec!["labels on node a".to_owned()],
         cost_per_hour: "1.00".to_owned(),
         spent: "0.12".to_owned(),
@@ -180,5 +192,5 @@ fn the_status_names_what_is_waited_for_in_96_columns() {
     };
     let lines = lines(&status);
     insta::assert_snapshot!(lines.join("\n"));
-    assert!(lines.iter().all(|line| line.chars().count() <= 96), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
 }

@@ -113,7 +113,10 @@ impl From<std::io::Error> for Problem {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self { quiet: true, ..Self::new(Exit::Done, "") };
         }
-        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        let full = matches!(
+            error.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge
+        );
         let problem = Self::failed("writing failed").because(&error);
         if full { problem.fix("make room on the disk and run it again") } else { problem }
     }

@@ -84,8 +84,11 @@ fn io_problem(error: &IoError) -> Problem {
     let path = error.path.display();
     let problem = Problem::failed(format!("cannot {} {path}", error.action)).because(&error.source);
     match error.source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => problem.fix(format!(
-            "make room on the disk that holds {path}, then start again: nothing was done that is not in the journal"
+        // A file that may not grow is a full disk to whoever writes it.
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => problem.fix(format!(
+            "make room on the disk that holds {path} (or raise the quota or ulimit -f), then start again: nothing was done that is not in the journal"
         )),
         std::io::ErrorKind::PermissionDenied => {
             problem.fix("give this user the right to write there, or choose another directory")

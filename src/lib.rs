@@ -6,6 +6,7 @@
 //! - [`config`]: the configuration file.
 //! - [`plan`]: a plan from files or from a live cluster, and how plans are shown.
 //! - [`daemon`]: `kinema run` and its API; `client` talks to it.
+//! - `scenario`: worlds to simulate, from files.
 //! - `simulate`, `replay_command`, `journal_command`: the other commands.
 //! - [`reason_text`]: every reason as a code, a sentence and a fix.
 
@@ -21,6 +22,7 @@ pub mod output;
 pub mod plan;
 pub mod reason_text;
 mod replay_command;
+mod scenario;
 mod simulate;
 
 use std::process::ExitCode;
@@ -53,7 +55,10 @@ pub fn main() -> ExitCode {
         Err(problem) => {
             if !problem.quiet {
                 let _ = streams.flush();
-                streams.insist(problem.to_string());
+                match &problem.report {
+                    Some(report) => streams.drawn(&format!("{report:?}")),
+                    None => streams.insist(problem.to_string()),
+                }
             }
             problem.exit
         }

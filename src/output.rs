@@ -3,6 +3,7 @@
 //! Nothing is animated and nothing is coloured off a terminal. A reader that goes away
 //! (`kinema plan | head`) ends the program quietly.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -20,6 +21,9 @@ pub enum Format {
     /// The same document as YAML.
     Yaml,
 }
+
+/// No line of text is longer, but for a word that is.
+pub const COLUMNS: usize = 80;
 
 /// The two streams.
 pub struct Streams {
@@ -48,7 +52,7 @@ impl Streams {
 
     /// Writes a line of data.
     pub fn line(&mut self, text: impl AsRef<str>) -> Result<(), Problem> {
-        let text = text.as_ref();
+        let text = &*printable(text.as_ref());
         if self.colour {
             self.data.write_all(paint(text).as_bytes())?;
         } else {
@@ -79,7 +83,12 @@ impl Streams {
 
     /// Says something that `--quiet` does not silence. Talk that cannot be written is not worth an error.
     pub fn insist(&mut self, text: impl AsRef<str>) {
-        let _ = writeln!(self.talk, "{}", text.as_ref());
+        let _ = writeln!(self.talk, "{}", printable(text.as_ref()));
+    }
+
+    /// Says what is drawn already, with its colours.
+    pub fn drawn(&mut self, text: &str) {
+        let _ = writeln!(self.talk, "{text}");
     }
 
     /// Writes a document as JSON or YAML.
@@ -96,6 +105,38 @@ impl Streams {
         };
         self.bytes(text.as_bytes())
     }
+}
+
+/// Breaks a line at spaces so that it fits, with `indent` before every line but the first.
+pub fn wrap(line: &str, indent: &str) -> Vec<String> {
+    if line.chars().count() <= COLUMNS {
+        return vec![line.to_owned()];
+    }
+    let lead: String = line.chars().take_while(|c| *c == ' ').collect();
+    let mut lines = Vec::new();
+    let mut current = lead;
+    for word in line.split(' ').skip_while(|word| word.is_empty()) {
+        let length = current.chars().count() + word.chars().count();
+        if length > COLUMNS && !current.trim().is_empty() {
+            lines.push(current.trim_end().to_owned());
+            current = indent.to_owned();
+        }
+        current.push_str(word);
+        current.push(' ');
+    }
+    lines.push(current.trim_end().to_owned());
+    lines
+}
+
+/// The text with control characters shown instead of obeyed: a name in a file that somebody sent may
+/// hold what moves a terminal's cursor.
+fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// Colours a line by the symbol it begins with: what is created, deleted, changed. The symbol says
@@ -130,6 +171,12 @@ mod tests {
         streams.line("something").expect("buffered");
         let problem = streams.flush().expect_err("nobody reads");
         assert!(problem.quiet);
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(printable("a\u{1b}[31mb\r\u{7}\n\tc"), "a\\u{1b}[31mb\\r\\u{7}\n\tc");
+        assert!(matches!(printable("plain – text"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -202,6 +202,9 @@ fn words(reason: &Reason) -> Words {
         Reason::Excluded => {
             ("Excluded", "marked kinema.dev/exclude or kinema.dev/pause".to_owned(), "take the mark away")
         }
+        Reason::TooYoung { age, .. } if age.0 < 0 => {
+            ("TooYoung", "it was created after the time that is planned for".to_owned(), "")
+        }
         Reason::TooYoung { age, least } => {
             ("TooYoung", format!("it is {} old, nodes stay for at least {}", span(*age), span(*least)), "")
         }

@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use driver::DriverError;
 use engine::{PhaseName, State};
 use journal_schema::entry::Entry;
 use journal_schema::plan::Planned;
 use journal_schema::units::{Millis, Timestamp};
 use simulator::Scenario;
-use simulator::runner::{Crashes, Ending, Place, Progress, RunOptions, SimulationReport, run_with};
+use simulator::runner::{Crashes, Ending, Place, Progress, RunError, RunOptions, SimulationReport, run_with};
+use simulator::scenario::Expected;
 
 use crate::cli::SimulateArgs;
 use crate::daemon::status::phase_name;
@@ -16,6 +18,7 @@ use crate::exit::{Exit, Problem};
 use crate::journal_command;
 use crate::output::{Format, Streams};
 use crate::plan::money::{amount, grouped, hourly, monthly};
+use crate::scenario;
 
 /// Where the daemon is killed, in this order, over and over.
 const KILLED_IN: [PhaseName; 4] = [PhaseName::Rolling, PhaseName::Draining, PhaseName::Booting, PhaseName::Labelling];
@@ -25,26 +28,25 @@ const CRASHES_MAX: u32 = 100;
 /// `kinema simulate`
 pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit, Problem> {
     if args.list {
-        for name in Scenario::names() {
-            streams.line(name)?;
-        }
+        return list(args, streams);
+    }
+    if let Some(given) = &args.print_scenario {
+        streams.bytes(scenario::print(&scenario::find(given, args.seed)?)?.as_bytes())?;
         return Ok(Exit::Done);
     }
     if args.crashes > CRASHES_MAX {
         return Err(Problem::new(Exit::Usage, format!("--crashes {} is more than {CRASHES_MAX}", args.crashes)));
     }
     let text = args.output.output == Format::Text;
-    let head = format!("Simulating scenario {} with seed {}, in virtual time.", args.scenario, args.seed);
+    let scenario = scenario::find(&args.scenario, args.seed)?;
+    let expected = scenario.expected;
+    let head = format!("Simulating scenario {} with seed {}, in virtual time.", scenario.name, args.seed);
     if text {
         streams.line(&head)?;
         streams.flush()?;
     } else {
         streams.say(&head);
     }
-    let scenario = Scenario::find(&args.scenario, args.seed).map_err(|error| {
-        Problem::new(Exit::Usage, format!("--scenario {}", args.scenario)).because(&error).fix("kinema simulate --list")
-    })?;
-
     let (directory, _temporary) = directory(args)?;
     let options = RunOptions {
         crashes: Crashes {
@@ -61,7 +63,7 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
             trouble = story.tell(progress, streams).err();
         }
     })
-    .map_err(|error| Problem::failed("the simulation could not be finished").because(&error))?;
+    .map_err(|error| unfinished(&error, &directory))?;
     if let Some(problem) = trouble {
         return Err(problem);
     }
@@ -73,7 +75,56 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
         format @ (Format::Json | Format::Yaml) => streams.document(format, &report)?,
     }
     let well = report.replay_identical && report.leftovers == 0 && report.invariant_violations == 0;
+    if !as_expected(expected, report.ending) {
+        streams.insist(format!("The scenario expects another end: {expected:?}."));
+        return Ok(Exit::Difference);
+    }
     Ok(if well { Exit::Done } else { Exit::Failed })
+}
+
+/// The built-in scenarios, each with what it is for.
+fn list(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit, Problem> {
+    let mut all = Vec::new();
+    for name in Scenario::names() {
+        let about = Scenario::find(&name, args.seed).map(|scenario| scenario.about).unwrap_or_default();
+        all.push((name, about));
+    }
+    match args.output.output {
+        Format::Text => {
+            for (name, about) in all {
+                streams.line(format!("{name:<15} {about}"))?;
+            }
+        }
+        format @ (Format::Json | Format::Yaml) => {
+            let view: Vec<_> =
+                all.iter().map(|(name, about)| serde_json::json!({"name": name, "about": about})).collect();
+            streams.document(format, &view)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn as_expected(expected: Expected, ending: Ending) -> bool {
+    match expected {
+        Expected::Any => true,
+        Expected::Completed => ending == Ending::Completed,
+        Expected::Unwound => ending == Ending::Unwound,
+        Expected::Untouched => ending == Ending::Untouched,
+    }
+}
+
+/// Why a run did not come to its end.
+fn unfinished(error: &RunError, directory: &Path) -> Problem {
+    match error {
+        RunError::Build(build) => Problem::new(Exit::Config, "the scenario cannot be built").because(build),
+        RunError::Open(open) => journal_command::open_problem(open),
+        RunError::Driver(driver) => match driver.as_ref() {
+            DriverError::Append(append) => journal_command::append_problem(append, directory),
+            DriverError::Fold(_) | DriverError::Step(_) | DriverError::TooManyEffects { .. } => {
+                Problem::failed("the simulation could not be finished").because(driver.as_ref())
+            }
+        },
+    }
 }
 
 /// Brings the index of a journal that is kept up to date: a run of seconds ends before it is, and the
@@ -241,7 +292,13 @@ fn summary(report: &SimulationReport, args: &SimulateArgs, streams: &mut Streams
             ),
         ),
         ("Machines", format!("{} booted, {} deleted", report.machines.0, report.machines.1)),
-        ("Crashes", format!("{}, each resumed from the journal", report.crashes)),
+        (
+            "Crashes",
+            match report.crashes {
+                0 => "none".to_owned(),
+                crashes => format!("{crashes}, each resumed from the journal"),
+            },
+        ),
         (
             "Journal",
             format!(
@@ -263,12 +320,11 @@ fn summary(report: &SimulationReport, args: &SimulateArgs, streams: &mut Streams
     }
     streams.line("")?;
     match &args.journal {
-        Some(path) => streams.line(format!(
-            "The journal is in {0}:  kinema journal log {0}   kinema replay {0} --check",
-            path.display()
-        )),
-        None => {
-            streams.line("Keep the journal with --journal DIR, then: kinema journal log DIR, kinema replay DIR --check")
+        Some(path) => {
+            streams.line(format!("The journal is in {}. To read it, and to fold it again:", path.display()))?;
+            streams.line(format!("  kinema journal log {}", path.display()))?;
+            streams.line(format!("  kinema replay {} --check", path.display()))
         }
+        None => streams.line("To keep the journal: --journal DIR. Then: kinema replay DIR --check"),
     }
 }

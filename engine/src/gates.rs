@@ -4,7 +4,8 @@
 //! in quarantine (the planner leaves its pods, and so their nodes, where they are) and never stops
 //! the rest.
 
-use journal_schema::facts::{OwnerKind, WorkloadFact, WorkloadId, WorkloadKind};
+use journal_schema::facts::{HpaFact, OwnerKind, WorkloadFact, WorkloadId, WorkloadKind};
+use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
 use journal_schema::units::{Millis, Ppm, Timestamp};
 use std::collections::BTreeMap;
@@ -84,19 +85,26 @@ pub(crate) fn quarantined(state: &State) -> BTreeMap<WorkloadId, Reason> {
             quarantined.insert(workload.id.clone(), reason);
         }
     }
-    for hpa in state.world.cluster().hpas.values() {
-        let Some(target) = &hpa.target else { continue };
+    for (workload, reason) in scaling_up(state.world.cluster(), state.policy.observe.hpa_threshold_percent) {
+        quarantined.entry(workload).or_insert(reason);
+    }
+    quarantined
+}
+
+/// The workloads that their HPA is about to scale up: what is planned for their replicas is soon wrong.
+pub fn scaling_up(cluster: &Cluster, threshold_percent: i32) -> Vec<(WorkloadId, Reason)> {
+    let about_to = |hpa: &HpaFact| {
+        let target = hpa.target.clone()?;
         let percent = match (hpa.cpu_current_percent, hpa.cpu_target_percent) {
             (Some(current), Some(wanted)) if wanted > 0 => i64::from(current) * 100 / i64::from(wanted),
             (Some(_) | None, Some(_) | None) => 0,
         };
         let rising = hpa.desired_replicas > hpa.current_replicas;
-        if rising || percent > i64::from(state.policy.observe.hpa_threshold_percent) {
-            let percent = i32::try_from(percent).unwrap_or(i32::MAX);
-            quarantined.entry(target.clone()).or_insert(Reason::HpaAboveThreshold { hpa: hpa.key.clone(), percent });
-        }
-    }
-    quarantined
+        let percent_shown = i32::try_from(percent).unwrap_or(i32::MAX);
+        (rising || percent > i64::from(threshold_percent))
+            .then(|| (target, Reason::HpaAboveThreshold { hpa: hpa.key.clone(), percent: percent_shown }))
+    };
+    cluster.hpas.values().filter_map(about_to).collect()
 }
 
 fn disturbed(state: &State, workload: &WorkloadFact) -> Option<Reason> {

@@ -15,6 +15,7 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 
+use crate::model::first_static_failure;
 use crate::rules::{HOSTNAME, REGION, ZONE, selector_matches};
 
 /// What may be done with a pod that is bound to a node.
@@ -226,6 +227,13 @@ pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
             *siblings.entry(&owner.uid).or_default() += 1;
         }
     }
+    // Nodes that the scheduler may choose and of which nobody knows whether pods run there.
+    let doubtful: Vec<&NodeFact> = input
+        .cluster
+        .nodes
+        .values()
+        .filter(|node| !node.unknown.is_empty() && node.ready && !node.unschedulable && node.allocatable.pods > 0)
+        .collect();
     pods.iter()
         .enumerate()
         .map(|(position, pod)| {
@@ -246,10 +254,21 @@ pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
                         && pod.safe_to_evict != Some(true);
                     system.then_some(Reason::KubeSystemWithoutPdb)
                 })
-                .or(hindrance);
+                .or(hindrance)
+                .or_else(|| lands_in_doubt(input, pod, &doubtful));
             Standing { blocked, method, workload: id }
         })
         .collect()
+}
+
+/// A pod that is moved lands where the scheduler puts it, not where the plan does: not even another
+/// node's pod is moved while one that it fits by its rules is not understood.
+fn lands_in_doubt(input: &PlanningInput, pod: &PodFact, doubtful: &[&NodeFact]) -> Option<Reason> {
+    let node = doubtful
+        .iter()
+        .find(|node| first_static_failure(input, pod, &node.labels, &node.taints, &node.name).is_none())?;
+    let rule = node.unknown.first().map(Name::as_str).unwrap_or_default();
+    Some(Reason::UnknownConstraint { rule: Name::truncated(format!("it could land on {}: {rule}", node.name)) })
 }
 
 /// What the pod, its owner, its namespace or its workload say by themselves.

@@ -392,7 +392,8 @@ impl<'a> Model<'a> {
                 sig,
                 price: price_of(input, node),
                 keep: node_keeps(input, node),
-                receives: node.ready && !node.unschedulable && node.deletion_at.is_none(),
+                // What is not known of a node may be a reason not to run there.
+                receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
                 home: Vec::new(),
                 fixed: Vec::new(),
                 room,

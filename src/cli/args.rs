@@ -10,14 +10,19 @@ use crate::output::Format;
 #[derive(Debug, Parser)]
 #[command(name = "kinema", version, propagate_version = true, max_term_width = 96)]
 #[command(after_help = "Examples:
-  kinema simulate                            a whole iteration in a simulated world
-  kinema plan                                what would be done to the current cluster; changes nothing
-  kinema plan --cluster dump.json -o json    the same for a dump of `kubectl get ... -A -o json`
-  kinema run --config policy.yaml            the daemon
-  kinema replay capture.kjl --check          does a recorded journal still give the same plans?
+  kinema simulate                          an iteration in a simulated world
+  kinema plan                              what would be done; changes nothing
+  kinema plan --cluster dump.json -o json  the same for what kubectl printed
+  kinema run --config policy.yaml          the daemon
+  kinema replay capture.kjl --check        does a journal give the same plans?
 
-Exit codes: 0 done, 1 failed, 2 there is a difference, 3 refused, 4 timed out, 5 applied in part,
-64 usage, 69 unreachable, 78 configuration, 130/143 ended by a signal.")]
+Exit codes:
+  0 done            1 failed             2 there is a difference   3 refused
+  4 timed out       5 applied in part    64 usage                  69 unreachable
+  78 configuration  130, 143 ended by a signal
+
+Settings: flags over the environment over the configuration file over defaults.
+In the environment KINEMA_DECIDE__MIN_SAVINGS=15% is spec.decide.minSavings.")]
 pub struct Cli {
     /// No colours (as with NO_COLOR in the environment).
     #[arg(long, global = true)]
@@ -54,7 +59,7 @@ pub enum Command {
     Abort(ServerArgs),
     /// Show what the daemon is doing and what it waits for
     Status(StatusArgs),
-    /// Run a whole iteration in a simulated world, with a crash in the middle
+    /// Run an iteration in a simulated world, with a crash on the way
     Simulate(SimulateArgs),
     /// Fold a recorded journal again and compare every plan
     Replay(ReplayArgs),
@@ -240,12 +245,15 @@ pub struct StatusArgs {
 /// `kinema simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// A built-in scenario (see --list).
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    /// A built-in scenario (see --list), or a scenario file (.yaml).
+    #[arg(long, value_name = "NAME|FILE", default_value = "default")]
     pub scenario: String,
     /// List the built-in scenarios.
     #[arg(long)]
     pub list: bool,
+    /// Print a scenario as a file, to begin your own from.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub print_scenario: Option<String>,
     /// Seed of everything random; the same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -397,8 +405,22 @@ pub enum ConfigCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Print the JSON Schema of the configuration file
-    Schema,
+    /// Print the JSON Schema of the configuration file, or of a scenario file
+    Schema {
+        /// Which file.
+        #[arg(value_enum, default_value_t)]
+        of: SchemaOf,
+    },
+}
+
+/// What `kinema config schema` describes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The configuration file.
+    #[default]
+    Policy,
+    /// A scenario file.
+    Scenario,
 }
 
 /// `kinema config print`.

@@ -9,7 +9,7 @@ use crate::exit::{Exit, Problem};
 const ALIKE: f64 = 0.7;
 
 /// The problem that a YAML error is.
-pub(super) fn problem(name: &str, text: &str, error: &Error) -> Problem {
+pub(crate) fn problem(name: &str, text: &str, error: &Error) -> Problem {
     let (message, help) = explain(error);
     let place = error.location();
     let title = match place {
@@ -36,7 +36,7 @@ pub(super) fn problem(name: &str, text: &str, error: &Error) -> Problem {
 }
 
 /// A sentence, and a hint.
-fn explain(error: &Error) -> (String, Option<String>) {
+pub(super) fn explain(error: &Error) -> (String, Option<String>) {
     match error.without_snippet() {
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("unknown key `{field}`"), Some(suggest(field, expected)))

@@ -2,6 +2,7 @@
 
 mod convert;
 mod diagnose;
+mod environment;
 pub mod file;
 mod labels;
 mod print;
@@ -11,9 +12,11 @@ use std::path::Path;
 
 pub use file::File;
 pub use labels::LabelSelector;
-pub use scalars::{BadScalar, Dollars, Span};
+pub use scalars::{Amount, BadScalar, Cpu, Dollars, Memory, Percent, Span};
 
-use crate::cli::{ConfigCommand, ConfigPrintArgs};
+pub(crate) use diagnose::problem as yaml_problem;
+
+use crate::cli::{ConfigCommand, ConfigPrintArgs, SchemaOf};
 use crate::exit::{Exit, Problem};
 use crate::output::{Format, Streams};
 
@@ -22,21 +25,35 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads and checks a configuration file.
 pub fn load(path: &Path) -> Result<File, Problem> {
-    let cannot = |error: &std::io::Error| {
-        Problem::new(Exit::Config, format!("the configuration file {} cannot be read", path.display())).because(error)
-    };
-    let size = std::fs::metadata(path).map_err(|error| cannot(&error))?.len();
-    if size > MAX_BYTES {
-        return Err(Problem::new(Exit::Config, format!("the configuration file {} has {size} bytes", path.display()))
-            .fix(format!("a configuration file has at most {MAX_BYTES} bytes: is this another file?")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    let text = read_text(path, "configuration file", MAX_BYTES)?;
     parse(&path.display().to_string(), &text)
 }
 
-/// Reads a configuration file, or takes the defaults when there is none.
+/// Reads a file that a person wrote; `what` is shown in errors.
+pub(crate) fn read_text(path: &Path, what: &str, most: u64) -> Result<String, Problem> {
+    let cannot = |error: &std::io::Error| {
+        Problem::new(Exit::Config, format!("the {what} {} cannot be read", path.display())).because(error)
+    };
+    let size = std::fs::metadata(path).map_err(|error| cannot(&error))?.len();
+    if size > most {
+        return Err(Problem::new(Exit::Config, format!("the {what} {} has {size} bytes", path.display()))
+            .fix(format!("a {what} has at most {most} bytes: is this another file?")));
+    }
+    std::fs::read_to_string(path).map_err(|error| cannot(&error))
+}
+
+/// Reads a configuration file, or takes the defaults when there is none. What the environment says
+/// instead (`KINEMA_DECIDE__MIN_SAVINGS=15%`) comes over it.
 pub fn load_or_default(path: Option<&Path>) -> Result<File, Problem> {
-    path.map_or_else(|| Ok(File::default()), load)
+    with_environment(path.map_or_else(|| Ok(File::default()), load)?)
+}
+
+/// The file with what the environment says instead.
+pub(crate) fn with_environment(file: File) -> Result<File, Problem> {
+    let readable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    environment::over(file, std::env::vars_os().filter_map(readable))
 }
 
 /// Reads and checks the text of a configuration file; `name` is shown in errors.
@@ -54,8 +71,12 @@ pub fn command(command: &ConfigCommand, streams: &mut Streams) -> Result<Exit, P
             streams.line(format!("{} is valid.", file.display()))?;
             Ok(Exit::Done)
         }
-        ConfigCommand::Schema => {
-            streams.document(Format::Json, &schema())?;
+        ConfigCommand::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Policy => schema(),
+                SchemaOf::Scenario => crate::scenario::schema(),
+            };
+            streams.document(Format::Json, &schema)?;
             Ok(Exit::Done)
         }
     }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use journal_schema::facts::IntOrPercent;
 use journal_schema::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
@@ -100,6 +101,11 @@ scalar! {
 scalar! {
     /// US dollars per hour: `5.00`.
     Dollars(MicroUsdPerHour), "an amount of US dollars per hour such as 5.00", r"^[0-9]+([.][0-9]+)?$", "5.00", parse_dollars, write_plain
+}
+
+scalar! {
+    /// A number of pods, or a share of them: `1`, `25%`.
+    Amount(IntOrPercent), "a number of pods or a share of them such as 1 or 25%", r"^[0-9]+%?$", "25%", parse_amount, write_amount
 }
 
 /// A decimal number times 10^6, when it has at most six decimals and no sign.
@@ -202,6 +208,21 @@ fn parse_memory(text: &str) -> Option<Bytes> {
 
 fn parse_dollars(text: &str) -> Option<MicroUsdPerHour> {
     micros(text).map(MicroUsdPerHour)
+}
+
+fn parse_amount(text: &str) -> Option<IntOrPercent> {
+    let number = |digits: &str| digits.parse().ok().filter(|number: &i32| *number >= 0);
+    match text.strip_suffix('%') {
+        Some(digits) => number(digits).filter(|percent| *percent <= 100).map(IntOrPercent::Percent),
+        None => number(text).map(IntOrPercent::Int),
+    }
+}
+
+fn write_amount(amount: IntOrPercent) -> String {
+    match amount {
+        IntOrPercent::Int(number) => number.to_string(),
+        IntOrPercent::Percent(percent) => format!("{percent}%"),
+    }
 }
 
 fn write_plain(value: impl fmt::Display) -> String {

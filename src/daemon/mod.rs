@@ -59,6 +59,9 @@ pub fn command(args: &RunArgs, streams: &mut Streams) -> Result<Exit, Problem> {
     ));
     let catalogue = plan::input::catalogue(settings.prices.as_deref(), outside::now())?;
     let prices = plan::input::book(&catalogue)?;
+    for row in plan::input::free_of_charge(&catalogue) {
+        tracing::warn!("a price of zero is not believed and left out: {row}");
+    }
     let options = journal::Options::default();
     let (journal, opened) =
         FileJournal::open(&settings.journal, options).map_err(|error| journal_command::open_problem(&error))?;
@@ -83,7 +86,11 @@ pub fn command(args: &RunArgs, streams: &mut Streams) -> Result<Exit, Problem> {
         },
         ..Status::default()
     };
-    let shared = Shared::new(news, status);
+    let missing = settings.missing();
+    for reason in &missing {
+        tracing::warn!("{}: {}", reason.message, reason.fix.as_deref().unwrap_or_default());
+    }
+    let shared = Shared::new(news, Status { missing, ..status });
     let daemon = Daemon { settings: Arc::new(settings), runtime, shared };
     let ended = daemon.run(journal, opened.tail_cut, incoming, prices, streams);
     daemon.runtime.shutdown_timeout(ENDING);

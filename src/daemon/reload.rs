@@ -29,7 +29,7 @@ pub(super) async fn watch(settings: Arc<Settings>, shared: Shared) {
             continue;
         }
         text = now;
-        match config::parse(&path.display().to_string(), &text) {
+        match config::parse(&path.display().to_string(), &text).and_then(config::with_environment) {
             Ok(file) => {
                 let changed = settings.policy_of(&file);
                 if changed != policy {

@@ -9,6 +9,7 @@ use journal_schema::facts::Key;
 use journal_schema::policy::{Mode, Policy};
 use journal_schema::text::Name;
 
+use super::status::ReasonView;
 use crate::cli::{ModeArg, RunArgs};
 use crate::config::{self, File, file};
 use crate::exit::{Exit, Problem};
@@ -86,6 +87,31 @@ impl Settings {
         }
         policy.predict.without_metrics |= self.prometheus.is_none();
         policy
+    }
+
+    /// What is not configured, and so never done.
+    pub(super) fn missing(&self) -> Vec<ReasonView> {
+        let reason = |code: &str, message: &str, fix: &str| ReasonView {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            fix: Some(fix.to_owned()),
+        };
+        let mut missing = Vec::new();
+        if self.cloud.project.is_none() {
+            missing.push(reason(
+                "NoCloud",
+                "no machine can be added or removed, and so no plan is made: spec.cloud.project is not set",
+                "set it to the Google Cloud project of the cluster; for a proposal without it: kinema plan",
+            ));
+        }
+        if self.prometheus.is_none() {
+            missing.push(reason(
+                "NoPrometheus",
+                "plans are made of requests alone: spec.prometheus.url is not set",
+                "set it to the base URL of Prometheus",
+            ));
+        }
+        missing
     }
 
     /// The lease's names and times. The journal's id is part of the identity: who holds the lock on

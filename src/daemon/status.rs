@@ -31,6 +31,12 @@ pub struct Status {
     pub iteration: u64,
     /// What is waited for: closed gates while observing, else what holds the phase.
     pub waiting_for: Vec<ReasonView>,
+    /// What is not configured, and so never done.
+    #[serde(default)]
+    pub missing: Vec<ReasonView>,
+    /// The last effect that an invariant held back.
+    #[serde(default)]
+    pub held_back: Option<HeldBackView>,
     /// The pause in force.
     pub pause: Option<PauseView>,
     /// The plan that was made last.
@@ -86,6 +92,22 @@ impl From<&Reason> for ReasonView {
         let text = reason_text::text(reason);
         Self { code: text.code.to_owned(), message: text.sentence, fix: text.fix.map(str::to_owned) }
     }
+}
+
+/// An effect that was not sent, because it would have broken a rule that nothing may break.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBackView {
+    /// The id it would have had.
+    pub id: String,
+    /// When.
+    pub at: String,
+    /// Number of the rule.
+    pub invariant: String,
+    /// The effect.
+    pub effect: String,
+    /// Why.
+    pub message: String,
 }
 
 /// A pause.
@@ -193,6 +215,13 @@ impl Status {
         let waiting =
             if held.is_empty() && matches!(phase, Phase::Observing(_)) { state.gates() } else { held.to_vec() };
         self.waiting_for = waiting.iter().map(ReasonView::from).collect();
+        self.held_back = state.blocked().map(|blocked| HeldBackView {
+            id: blocked.id.to_string(),
+            at: moment(blocked.at),
+            invariant: blocked.violation.number.to_string(),
+            effect: blocked.violation.effect.to_string(),
+            message: blocked.violation.detail.to_string(),
+        });
         self.pause = state.pause().map(|pause| PauseView {
             by: pause.by.to_string(),
             reason: pause.reason.to_string(),

@@ -19,8 +19,8 @@ use crate::cli::KubeArgs;
 use crate::cluster_access;
 use crate::exit::{Exit, Problem};
 
-/// A cluster that is not listed within this time is not going to be.
-const LISTING: Duration = Duration::from_secs(120);
+/// A cluster of which nothing more is listed within this time is not going to be.
+const LISTING: Duration = Duration::from_secs(20);
 /// Objects that wait to be taken in.
 const BUFFER: usize = 4096;
 
@@ -47,7 +47,7 @@ pub(super) fn read(args: &KubeArgs, now: Option<Timestamp>) -> Result<Seen, Prob
         let mut watching = watch_all(&clients.watches, &sender);
         drop(sender);
         let mut lists = Lists::default();
-        let complete = tokio::time::timeout(LISTING, lists.fill(&mut events)).await.is_ok_and(|complete| complete);
+        let complete = lists.fill(&mut events).await;
         watching.shutdown().await;
         if !complete {
             let left: Vec<&str> =
@@ -55,7 +55,8 @@ pub(super) fn read(args: &KubeArgs, now: Option<Timestamp>) -> Result<Seen, Prob
             return Err(Problem::new(
                 Exit::Unreachable,
                 format!("{} does not list: {}", clients.server, left.join(", ")),
-            ));
+            )
+            .fix("see what it answers: kubectl get KIND -A; -v shows what kinema saw"));
         }
         Ok(Seen {
             name: args.context.clone().unwrap_or_else(|| clients.server.clone()),
@@ -74,13 +75,16 @@ struct Lists {
 }
 
 impl Lists {
-    /// Until every kind is complete. False when the watches ended before.
+    /// Until every kind is complete. False when the watches ended before, or nothing more comes: a
+    /// list that is refused begins again and again, which is no progress.
     async fn fill(&mut self, events: &mut mpsc::Receiver<WatchEvent>) -> bool {
+        let mut until = tokio::time::Instant::now() + LISTING;
         while self.complete.len() < Kind::ALL.len() {
-            match events.recv().await {
-                Some(event) => self.take(event),
-                None => return false,
+            let Ok(Some(event)) = tokio::time::timeout_at(until, events.recv()).await else { return false };
+            if !matches!(event, WatchEvent::RelistStarted { .. } | WatchEvent::Interrupted { .. }) {
+                until = tokio::time::Instant::now() + LISTING;
             }
+            self.take(event);
         }
         true
     }

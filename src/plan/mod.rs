@@ -3,6 +3,8 @@
 pub mod input;
 mod live;
 pub mod money;
+mod notes;
+pub mod offers;
 pub mod text;
 pub mod view;
 
@@ -42,7 +44,16 @@ pub fn command(args: &PlanArgs, streams: &mut Streams) -> Result<Exit, Problem> 
     };
     let prices = args.prices.as_deref().or(file.spec.cloud.prices.as_deref());
     let catalogue = input::catalogue(prices, seen.now)?;
-    let pools = input::pools(&seen.cluster, &catalogue, &policy, args, &mut seen.warnings)?;
+    let book = input::book(&catalogue)?;
+    let free = input::free_of_charge(&catalogue);
+    if !free.is_empty() {
+        seen.warnings.push(format!(
+            "prices of zero are not believed and left out: {}",
+            notes::named(free.iter().map(String::as_str))
+        ));
+    }
+    seen.warnings.extend(notes::of_cluster(&seen.cluster, &book, seen.now));
+    let pools = offers::pools(&seen.cluster, &catalogue, &policy, args, &mut seen.warnings)?;
     let forecasts = match args.prometheus.as_deref().or(file.spec.prometheus.url.as_deref()) {
         Some(url) => {
             streams.say(format!("Reading usage from {url} ..."));
@@ -56,8 +67,9 @@ pub fn command(args: &PlanArgs, streams: &mut Streams) -> Result<Exit, Problem> 
         money::grouped(seen.cluster.pods.len() as u64),
         money::grouped(pools.len() as u64)
     ));
-    let input = input::assemble(seen.cluster, seen.now, pools, input::book(&catalogue)?, forecasts, policy);
+    let input = input::assemble(seen.cluster, seen.now, pools, book, forecasts, policy);
     let planned = compute(&input)?;
+    seen.warnings.extend(notes::of_plan(&input.cluster, &planned));
     let view = PlanView::new(seen.name, &input, &planned, seen.warnings)
         .map_err(|error| Problem::failed("the plan cannot be encoded").because(&error))?;
 
@@ -75,7 +87,8 @@ pub fn command(args: &PlanArgs, streams: &mut Streams) -> Result<Exit, Problem> 
         let bytes = serde_json::to_vec_pretty(&saved)
             .map_err(|error| Problem::failed("the plan cannot be encoded").because(&error))?;
         std::fs::write(path, bytes).map_err(|error| {
-            Problem::failed(format!("the plan cannot be saved to {}", path.display())).because(&error)
+            let problem = Problem::failed(format!("the plan cannot be saved to {}", path.display())).because(&error);
+            problem.fix("give --out a file in a directory that exists, on a disk with room")
         })?;
         streams.say(format!("Saved the plan to {}", path.display()));
     }

@@ -1,18 +1,16 @@
-//! A plan for people: at most 96 columns, readable without colour.
+//! A plan for people: at most 80 columns, readable without colour.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::money::{amount, grouped, hourly, hourly_signed, monthly};
 use super::view::{NodeVerdictView, PlanView, SizeView};
 use crate::exit::Problem;
-use crate::output::Streams;
+use crate::output::{Streams, wrap};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour};
 
-/// No line is longer, but for a name that is.
-const COLUMNS: usize = 96;
 /// How many lines of a kind are shown before the rest is counted.
 const SHOWN: usize = 8;
-const BAR: usize = 20;
+const BAR: usize = 12;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,17 +47,22 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
 
 fn head(view: &PlanView, lines: &mut Vec<String>) {
     lines.push(format!(
-        "Cluster {}  {}  at {}  prices {} of {}",
+        "Cluster {}  {}  at {}",
         shorten(&view.cluster, 32),
         count(view.now.nodes, "node"),
-        view.at,
-        view.prices.source,
-        view.prices.as_of.get(..10).unwrap_or(&view.prices.as_of),
+        to_the_second(&view.at)
     ));
+    let as_of = to_the_second(&view.prices.as_of);
+    lines.push(format!("Prices  {} of {}", view.prices.source, as_of.get(..10).unwrap_or(&as_of)));
     for warning in &view.warnings {
         lines.extend(wrap(&format!("Note: {warning}"), "      "));
     }
     lines.push(String::new());
+}
+
+/// A moment without its fraction of a second.
+fn to_the_second(moment: &str) -> String {
+    moment.split_once('.').map_or_else(|| moment.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 fn no_changes(view: &PlanView) -> String {
@@ -110,7 +113,7 @@ fn changes(view: &PlanView, lines: &mut Vec<String>) {
     if !view.requests.is_empty() {
         lines.push(format!("  ~ {} would change", count(view.requests.len(), "request")));
         for change in view.requests.iter().take(SHOWN) {
-            lines.push(format!(
+            let text = format!(
                 "      ~ {} {}  cpu {} -> {}  mem {} -> {}",
                 change.workload,
                 change.container,
@@ -118,7 +121,8 @@ fn changes(view: &PlanView, lines: &mut Vec<String>) {
                 change.cpu_to,
                 memory_text(&change.memory_from),
                 memory_text(&change.memory_to)
-            ));
+            );
+            lines.extend(wrap(&text, "          "));
         }
         more(view.requests.len(), lines);
     }
@@ -173,8 +177,8 @@ fn pending(view: &PlanView, lines: &mut Vec<String>) {
 
 fn table(view: &PlanView, lines: &mut Vec<String>) {
     lines.push(String::new());
-    lines.push(format!("  {:<13}{:<41}{}", "", "now", "after"));
-    let row = |name: &str, now: String, after: String| format!("  {name:<13}{now:<41}{after}").trim_end().to_owned();
+    lines.push(format!("  {:<13}{:<31} {}", "", "now", "after"));
+    let row = |name: &str, now: String, after: String| format!("  {name:<13}{now:<31} {after}").trim_end().to_owned();
     lines.push(row("nodes", view.now.nodes.to_string(), view.after.nodes.to_string()));
     lines.push(row("cpu requests", cpu(&view.now), cpu(&view.after)));
     lines.push(row("mem requests", memory(&view.now), memory(&view.after)));
@@ -185,18 +189,21 @@ fn table(view: &PlanView, lines: &mut Vec<String>) {
 fn cpu(size: &SizeView) -> String {
     let cores = |milli: i64| format!("{}.{}", milli / 1000, milli % 1000 / 100);
     let text = format!("{}/{}", cores(size.cpu_requests_milli), cores(size.cpu_allocatable_milli));
-    format!("{text:<13}{}", bar(size.cpu_requests_milli, size.cpu_allocatable_milli))
+    format!("{text:<12} {}", bar(size.cpu_requests_milli, size.cpu_allocatable_milli))
 }
 
 fn memory(size: &SizeView) -> String {
     let gib = |bytes: i64| bytes >> 30;
     let text = format!("{}/{}Gi", gib(size.memory_requests_bytes), gib(size.memory_allocatable_bytes));
-    format!("{text:<13}{}", bar(size.memory_requests_bytes, size.memory_allocatable_bytes))
+    format!("{text:<12} {}", bar(size.memory_requests_bytes, size.memory_allocatable_bytes))
 }
 
-/// `[###########.........] 55%`
+/// `[######......] 55%`; a share of nothing is not a number.
 fn bar(part: i64, whole: i64) -> String {
-    let whole = i128::from(whole.max(1));
+    if whole <= 0 {
+        return format!("[{}]", ".".repeat(BAR));
+    }
+    let whole = i128::from(whole);
     let part = i128::from(part.max(0));
     let filled = usize::try_from((part * BAR as i128 + whole / 2) / whole).unwrap_or(BAR).min(BAR);
     format!("[{}{}] {}%", "#".repeat(filled), ".".repeat(BAR - filled), part * 100 / whole)
@@ -208,11 +215,9 @@ fn money(view: &PlanView, lines: &mut Vec<String>) {
     }
     lines.push(String::new());
     let saved = micro(&view.savings_per_hour);
+    lines.push(format!("  Saves   {}  {}  ({})", hourly(saved), monthly(saved), percent(view.savings)));
     lines.push(format!(
-        "  Saves   {}  {}  ({})   at least {} is needed (gap {})",
-        hourly(saved),
-        monthly(saved),
-        percent(view.savings),
+        "  Needs   {} at least, whatever is moved (gap {})",
         hourly(micro(&view.lower_bound_per_hour)),
         percent(view.gap)
     ));
@@ -276,13 +281,12 @@ fn foot(view: &PlanView, detail: Detail, lines: &mut Vec<String>) {
     if detail.appliable {
         lines.push(format!("To perform exactly these actions:  kinema apply {short}"));
     } else {
-        lines
-            .push("Nothing was changed. To have it carried out: kinema run with spec.mode Approve or Auto.".to_owned());
+        lines.push("Nothing was changed. To carry it out: kinema run with spec.mode Approve or Auto.".to_owned());
     }
 }
 
 fn priced(symbol: char, text: &str, price: MicroUsdPerHour) -> String {
-    format!("  {symbol} {text:<68}{:>14}", hourly_signed(price))
+    format!("  {symbol} {text:<58}{:>14}", hourly_signed(price))
 }
 
 /// `europe-west3-b,c`: zones of one region share its name.
@@ -360,36 +364,17 @@ fn fit(line: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// Breaks a line at spaces so that it fits, with `indent` before every line but the first.
-fn wrap(line: &str, indent: &str) -> Vec<String> {
-    if line.chars().count() <= COLUMNS {
-        return vec![line.to_owned()];
-    }
-    let lead: String = line.chars().take_while(|c| *c == ' ').collect();
-    let mut lines = Vec::new();
-    let mut current = lead;
-    for word in line.split(' ').skip_while(|word| word.is_empty()) {
-        let length = current.chars().count() + word.chars().count();
-        if length > COLUMNS && !current.trim().is_empty() {
-            lines.push(current.trim_end().to_owned());
-            current = indent.to_owned();
-        }
-        current.push_str(word);
-        current.push(' ');
-    }
-    lines.push(current.trim_end().to_owned());
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::COLUMNS;
 
     #[test]
-    fn bars_are_twenty_wide() {
-        assert_eq!(bar(26_000, 47_000), "[###########.........] 55%");
-        assert_eq!(bar(0, 0), "[....................] 0%");
-        assert_eq!(bar(50, 40), "[####################] 125%");
+    fn bars_are_all_of_one_width() {
+        assert_eq!(bar(26_000, 47_000), "[#######.....] 55%");
+        assert_eq!(bar(0, 10), "[............] 0%");
+        assert_eq!(bar(5, 0), "[............]");
+        assert_eq!(bar(50, 40), "[############] 125%");
     }
 
     #[test]

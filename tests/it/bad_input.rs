@@ -86,6 +86,17 @@ fn a_broken_kubeconfig_names_the_file_and_the_fix() {
 }
 
 #[test]
+fn a_login_program_that_is_not_installed_is_named_as_that() {
+    let exec =
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-auth-plugin, interactiveMode: Never}}";
+    let text = kubeconfig("http://127.0.0.1:1").replace("user: {}", &format!("user: {exec}"));
+    let directory = files(&[("config", &text)]);
+    let ran = kinema(&["plan", "--kubeconfig", &path(&directory, "config")]);
+    assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{}", ran.err);
+    assert!(ran.err.contains("is not installed; install it (users[].user.exec.command"), "{}", ran.err);
+}
+
+#[test]
 fn a_cluster_that_does_not_answer_is_unreachable() {
     // A port that was free a moment ago.
     let port =

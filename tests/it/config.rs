@@ -37,3 +37,29 @@ fn an_error_shows_the_line_and_the_nearest_name() {
     let shown = ran.err.replace(&format!("{}/", directory.path().display()), "");
     insta::assert_snapshot!("config_error", shown);
 }
+
+#[test]
+fn the_environment_stands_over_the_file_and_a_bad_name_is_an_error() {
+    let text = "apiVersion: kinema.dev/v1alpha1\nkind: ReschedulePolicy\nspec: {mode: Auto, decide: {minSavings: 5%, maxChange: 20%}}\n";
+    let directory = files(&[("policy.yaml", text)]);
+    let file = path(&directory, "policy.yaml");
+    let run = |name: &str, value: &str| {
+        let mut command = crate::support::command(&["config", "print", "--config", &file, "-o", "json"]);
+        let output = command.env(name, value).output().expect("the program starts");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, out, err) = run("KINEMA_DECIDE__MIN_SAVINGS", "15%");
+    assert_eq!(code, Some(0), "{err}");
+    let spec = serde_json::from_str::<serde_json::Value>(&out).expect("JSON")["spec"].clone();
+    assert_eq!(
+        (spec["mode"].as_str(), spec["decide"]["minSavings"].as_str(), spec["decide"]["maxChange"].as_str()),
+        (Some("Auto"), Some("15%"), Some("20%"))
+    );
+    let (code, out, err) = run("KINEMA_DECIDE__MIN_SAVING", "15%");
+    assert_eq!((code, out.as_str()), (Some(78), ""));
+    assert!(err.contains("KINEMA_DECIDE__MIN_SAVING=15%") && err.contains("did you mean `minSavings`?"), "{err}");
+}

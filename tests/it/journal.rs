@@ -132,3 +132,81 @@ fn what_is_no_journal_is_said_to_be_none() {
     let ran = kinema(&["journal", "log", &path(&directory, "nosuch")]);
     assert!(ran.code == 1 && ran.err.contains("does not exist"), "{}", ran.err);
 }
+
+/// CRC32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 })
+    })
+}
+
+#[test]
+fn a_journal_of_a_newer_schema_is_refused_and_kept() {
+    let (_directory, journal) = copy();
+    let file = segment(&journal);
+    let mut bytes = std::fs::read(&file).expect("a segment");
+    // The last frame is a commit marker of 56 bytes; its schema stands at 34 (journal/src/frame.rs).
+    let start = bytes.len() - 56;
+    bytes[start + 34..start + 36].copy_from_slice(&999_u16.to_le_bytes());
+    let covered = [&bytes[start..start + 4], &bytes[start + 8..]].concat();
+    bytes[start + 4..start + 8].copy_from_slice(&crc32c(&covered).to_le_bytes());
+    std::fs::write(&file, &bytes).expect("written");
+    for arguments in [
+        &["journal", "log", &journal][..],
+        &["journal", "verify", &journal],
+        &["run", "--journal", &journal, "--listen", "127.0.0.1:0"],
+    ] {
+        let ran = kinema(arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}: {}", ran.transcript());
+        assert!(ran.err.contains("schema version 999") && ran.err.contains("fix: use the version"), "{}", ran.err);
+    }
+    assert_eq!(std::fs::read(&file).expect("a segment"), bytes, "nothing is cut from what is not understood");
+}
+
+#[test]
+fn no_daemon_works_on_a_damaged_or_shortened_journal() {
+    for (what, spoil) in [
+        (
+            "damaged",
+            (|bytes: &mut Vec<u8>| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }) as fn(&mut Vec<u8>),
+        ),
+        ("cut", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("emptied", Vec::clear),
+        ("overwritten", |bytes| bytes.iter_mut().for_each(|byte| *byte = 0)),
+    ] {
+        let (_directory, journal) = copy();
+        let file = segment(&journal);
+        let mut bytes = std::fs::read(&file).expect("a segment");
+        spoil(&mut bytes);
+        std::fs::write(&file, &bytes).expect("spoiled");
+        let ran = kinema(&["run", "--journal", &journal, "--listen", "127.0.0.1:0"]);
+        assert_eq!(ran.code, 1, "{what}: {}", ran.transcript());
+        assert!(ran.err.contains("journal repair") && ran.err.contains(&journal), "{what}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{what}: {}", ran.err);
+        assert_eq!(std::fs::read(&file).expect("a segment"), bytes, "{what}: nothing is cut without being asked");
+    }
+}
+
+#[test]
+fn a_full_disk_in_a_simulation_names_the_file_and_the_journal_is_sound() {
+    let directory = files(&[]);
+    let journal = path(&directory, "journal");
+    let ran = crate::support::with_file_limit(64, &["simulate", "--scenario", "small", "--journal", &journal]);
+    assert_eq!(ran.code, 1, "{}", ran.transcript());
+    assert!(ran.err.contains("cannot write") && ran.err.contains(".kjs"), "{}", ran.err);
+    assert!(ran.err.contains("fix: make room on the disk that holds") && !ran.err.contains("panicked"), "{}", ran.err);
+    let verified = kinema(&["journal", "verify", &journal, "-o", "json"]);
+    assert_eq!(verified.code, 0, "{}", verified.transcript());
+    let last = verified.json()["lastSeq"].as_u64().expect("a number");
+    assert!(last > 0);
+    // Where there is room again, it goes on after its last entry.
+    let (again, opened) =
+        journal::FileJournal::open(std::path::Path::new(&journal), journal::Options::default()).expect("opened");
+    let had = journal::Source::durable_last(&again).map(|last| last.seq);
+    assert_eq!(had, Some(last), "{opened:?}");
+    again.close().expect("closed");
+    assert_eq!(kinema(&["replay", &journal]).code, 0, "what was written can be folded");
+}

@@ -1,8 +1,11 @@
 //! The program as its users meet it: commands in; output, exit code and files out.
 
+mod api_server;
 mod bad_input;
 mod config;
+mod hostile;
 mod journal;
+mod live;
 mod plan;
 mod readme;
 mod run;

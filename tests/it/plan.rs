@@ -11,11 +11,11 @@ fn plan(more: &[&str]) -> crate::support::Ran {
 }
 
 #[test]
-fn the_text_fits_96_columns_and_is_stable() {
+fn the_text_fits_80_columns_and_is_stable() {
     let ran = plan(&[]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     for line in ran.out.lines() {
-        assert!(line.chars().count() <= 96, "{line}");
+        assert!(line.chars().count() <= 80, "{line}");
     }
     assert_eq!(plan(&[]).out, ran.out, "the same files give the same bytes");
     insta::assert_snapshot!("plan_text", ran.out);

@@ -57,6 +57,22 @@ pub(crate) fn kinema(arguments: &[&str]) -> Ran {
     Ran::of(command(arguments).output().expect("the program starts"))
 }
 
+/// Runs it where no file may grow beyond so many KiB, which is as good as a full disk and needs no
+/// disk. The signal that comes with it is ignored, as on a real full disk there is none.
+pub(crate) fn with_file_limit(kib: u64, arguments: &[&str]) -> Ran {
+    let program = command(&[]);
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(program.get_program()).args(arguments).current_dir(root()).stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    Ran::of(shell.output().expect("a shell"))
+}
+
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()

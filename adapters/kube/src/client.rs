@@ -88,6 +88,14 @@ pub enum ConnectError {
         /// What happened.
         what: String,
     },
+    /// The program that the kubeconfig logs in with is not there.
+    #[error(
+        "the program that the kubeconfig logs in to {server} with is not installed; install it (users[].user.exec.command, for GKE gke-gcloud-auth-plugin) or put it in the PATH"
+    )]
+    LoginProgram {
+        /// Address.
+        server: String,
+    },
     /// The credentials are refused, or cannot be had.
     #[error("{server} refuses the credentials: {what}; log in again")]
     Credentials {
@@ -102,7 +110,9 @@ impl ConnectError {
     /// Which kind of failure, for the exit code.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::NotConfigured | Self::Kubeconfig { .. } | Self::InCluster { .. } => ErrorClass::Configuration,
+            Self::NotConfigured | Self::Kubeconfig { .. } | Self::InCluster { .. } | Self::LoginProgram { .. } => {
+                ErrorClass::Configuration
+            }
             Self::Unreachable { .. } => ErrorClass::Unreachable,
             Self::Credentials { .. } => ErrorClass::Forbidden,
         }
@@ -202,8 +212,13 @@ pub async fn connect(target: &Target) -> Result<Clients, ConnectError> {
     for_requests.read_timeout = Some(READ_TIMEOUT);
     config.read_timeout = None;
     let client = |config: Config| {
-        Client::try_from(config)
-            .map_err(|error| ConnectError::Credentials { server: server.clone(), what: causes(&error) })
+        Client::try_from(config).map_err(|error| {
+            if login_program_missing(&error) {
+                ConnectError::LoginProgram { server: server.clone() }
+            } else {
+                ConnectError::Credentials { server: server.clone(), what: causes(&error) }
+            }
+        })
     };
     let requests = client(for_requests)?;
     let watches = client(config)?;
@@ -215,7 +230,23 @@ pub async fn connect(target: &Target) -> Result<Clients, ConnectError> {
     Ok(Clients { requests, watches, server, namespace, version })
 }
 
+/// Whether the program that gives the credentials is not there.
+fn login_program_missing(error: &kube::Error) -> bool {
+    use kube::client::AuthError;
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(AuthError::AuthExecStart(io)) = error.downcast_ref::<AuthError>() {
+            return io.kind() == std::io::ErrorKind::NotFound;
+        }
+        next = error.source();
+    }
+    false
+}
+
 fn unanswered(server: String, error: &kube::Error) -> ConnectError {
+    if login_program_missing(error) {
+        return ConnectError::LoginProgram { server };
+    }
     let failure = classify(error, false);
     match (failure.code, error) {
         (FailureCode::Forbidden, _) => ConnectError::Credentials { server, what: failure.message.as_str().to_owned() },

@@ -6,6 +6,7 @@
 //!
 //! Item by item: beside the text, one object at a time is held before it is projected.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::facts::{Kind, Object};
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 pub use self::error::{ItemAt, Position, ReadError};
 use self::source::{Head, Item, JsonDocument, Source};
 use crate::project::Project;
+use crate::project::old_versions::{BetaBudget, OldAutoscaler};
 
 mod error;
 mod source;
@@ -35,6 +37,8 @@ pub struct ClusterFile {
     pub seen: BTreeSet<Kind>,
     /// Kinds that were met and are not read, as `apiVersion kind`, with the number of objects.
     pub skipped: BTreeMap<String, usize>,
+    /// Objects that came a second time with other contents, `kind namespace/name`: the later one counts.
+    pub contradicted: BTreeSet<String>,
 }
 
 impl ClusterFile {
@@ -127,6 +131,10 @@ impl ClusterFile {
             ("apps/v1", "DaemonSet") => self.add_object::<DaemonSet>(item, &head),
             ("policy/v1", "PodDisruptionBudget") => self.add_object::<PodDisruptionBudget>(item, &head),
             ("autoscaling/v2", "HorizontalPodAutoscaler") => self.add_object::<HorizontalPodAutoscaler>(item, &head),
+            ("policy/v1beta1", "PodDisruptionBudget") => self.add_object::<BetaBudget>(item, &head),
+            ("autoscaling/v1" | "autoscaling/v2beta1" | "autoscaling/v2beta2", "HorizontalPodAutoscaler") => {
+                self.add_object::<OldAutoscaler>(item, &head)
+            }
             ("storage.k8s.io/v1", "CSINode") => self.add_object::<CSINode>(item, &head),
             (version, kind) => {
                 let name: String = format!("{version} {kind}").trim_start().chars().take(128).collect();
@@ -143,23 +151,39 @@ impl ClusterFile {
             return Err(item.fails(head, fault.field, fault.what));
         }
         self.seen.insert(T::KIND);
-        insert(&mut self.cluster, projected.object);
+        let name = format!("{} {}", T::KIND.as_str(), projected.object.key());
+        if insert(&mut self.cluster, projected.object) {
+            self.contradicted.insert(name);
+        }
         Ok(())
     }
 }
 
-/// Puts an object into the cluster.
-fn insert(cluster: &mut Cluster, object: Object) {
+/// Puts an object into the cluster. True when it replaced another one than itself.
+fn insert(cluster: &mut Cluster, object: Object) -> bool {
+    fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
+        match map.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(value);
+                false
+            }
+            Entry::Occupied(mut place) => {
+                let another = *place.get() != value;
+                place.insert(value);
+                another
+            }
+        }
+    }
     match object {
-        Object::Node(fact) => drop(cluster.nodes.insert(fact.name.clone(), fact)),
-        Object::Pod(fact) => drop(cluster.pods.insert(fact.key.clone(), fact)),
-        Object::Namespace(fact) => drop(cluster.namespaces.insert(fact.name.clone(), fact)),
-        Object::Workload(fact) => drop(cluster.workloads.insert(fact.id.clone(), fact)),
-        Object::Pdb(fact) => drop(cluster.pdbs.insert(fact.key.clone(), fact)),
-        Object::Hpa(fact) => drop(cluster.hpas.insert(fact.key.clone(), fact)),
-        Object::Pvc(fact) => drop(cluster.pvcs.insert(fact.key.clone(), fact)),
-        Object::Pv(fact) => drop(cluster.pvs.insert(fact.name.clone(), fact)),
-        Object::CsiNode(fact) => drop(cluster.csi_nodes.insert(fact.name.clone(), fact)),
+        Object::Node(fact) => put(&mut cluster.nodes, fact.name.clone(), fact),
+        Object::Pod(fact) => put(&mut cluster.pods, fact.key.clone(), fact),
+        Object::Namespace(fact) => put(&mut cluster.namespaces, fact.name.clone(), fact),
+        Object::Workload(fact) => put(&mut cluster.workloads, fact.id.clone(), fact),
+        Object::Pdb(fact) => put(&mut cluster.pdbs, fact.key.clone(), fact),
+        Object::Hpa(fact) => put(&mut cluster.hpas, fact.key.clone(), fact),
+        Object::Pvc(fact) => put(&mut cluster.pvcs, fact.key.clone(), fact),
+        Object::Pv(fact) => put(&mut cluster.pvs, fact.name.clone(), fact),
+        Object::CsiNode(fact) => put(&mut cluster.csi_nodes, fact.name.clone(), fact),
     }
 }
 

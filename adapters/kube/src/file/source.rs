@@ -42,7 +42,7 @@ pub(super) struct JsonDocument<'a> {
 
 /// What tells an object's kind.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object of Kubernetes")]
 pub(super) struct Head {
     #[serde(rename = "apiVersion")]
     pub(super) api_version: String,

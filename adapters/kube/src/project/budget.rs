@@ -1,6 +1,6 @@
 //! PodDisruptionBudgets and HorizontalPodAutoscalers.
 
-use journal_schema::facts::{HpaFact, IntOrPercent, Kind, Object, PdbFact, WorkloadId, WorkloadKind};
+use journal_schema::facts::{HpaFact, IntOrPercent, Key, Kind, Object, PdbFact, WorkloadId, WorkloadKind};
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricStatus};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -82,6 +82,25 @@ fn cpu_current(metric: &MetricStatus) -> Option<i32> {
     resource.current.average_utilization
 }
 
+/// The workload that an HPA scales, when it is of a kind that is read.
+pub(crate) fn scaled(
+    notes: &mut Notes,
+    hpa: &Key,
+    api_version: Option<&str>,
+    kind: &str,
+    name: &str,
+) -> Option<WorkloadId> {
+    let group = api_version.and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    let kind = match (group, kind) {
+        ("apps", "Deployment") => WorkloadKind::Deployment,
+        ("apps", "ReplicaSet") => WorkloadKind::ReplicaSet,
+        ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
+        _ => return None,
+    };
+    let name = notes.name("spec.scaleTargetRef.name", name);
+    Some(WorkloadId { kind, key: Key::new(hpa.namespace.clone(), name) })
+}
+
 impl Project for HorizontalPodAutoscaler {
     const KIND: Kind = Kind::HorizontalPodAutoscaler;
 
@@ -94,21 +113,8 @@ impl Project for HorizontalPodAutoscaler {
         let key = meta::key(&self.metadata)?;
         let spec = &self.spec;
         let status = self.status.as_ref();
-        let target = Some(&spec.scale_target_ref).and_then(|target| {
-            let group = target
-                .api_version
-                .as_deref()
-                .and_then(|version| version.split_once('/'))
-                .map_or("", |(group, _)| group);
-            let kind = match (group, target.kind.as_str()) {
-                ("apps", "Deployment") => WorkloadKind::Deployment,
-                ("apps", "ReplicaSet") => WorkloadKind::ReplicaSet,
-                ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
-                _ => return None,
-            };
-            let name = notes.name("spec.scaleTargetRef.name", &target.name);
-            Some(WorkloadId { kind, key: journal_schema::facts::Key::new(key.namespace.clone(), name) })
-        });
+        let target = &spec.scale_target_ref;
+        let target = scaled(&mut notes, &key, target.api_version.as_deref(), &target.kind, &target.name);
         let metrics = spec.metrics.as_deref().unwrap_or_default();
         let current = status.and_then(|status| status.current_metrics.as_deref()).unwrap_or_default();
         let fact = HpaFact {

@@ -22,6 +22,7 @@ pub mod affinity;
 pub mod budget;
 pub mod meta;
 pub mod node;
+pub mod old_versions;
 pub mod pod;
 pub mod pod_spec;
 pub mod resources;

@@ -62,6 +62,14 @@ impl Project for Node {
             excluded: meta::excluded(meta),
             unknown: journal_schema::text::Few::default(),
         };
+        // What runs on another system cannot run on a machine that kinema boots, whatever the rules say.
+        if !matches!(fact.label("kubernetes.io/os"), "" | "linux") {
+            notes.unknown("an operating system other than Linux");
+        }
+        let room = &fact.allocatable;
+        if room.cpu.0 <= 0 || room.memory.0 <= 0 || room.pods <= 0 {
+            notes.unknown("status.allocatable: no cpu, memory or pods");
+        }
         fact.unknown = notes.take_unknown();
         Ok(notes.done(Object::Node(fact)))
     }

@@ -126,6 +126,9 @@ fn unknown_rules(notes: &mut Notes, spec: &PodSpec, status: Option<&PodStatus>) 
     if spec.scheduling_group.is_some() {
         notes.unknown("schedulingGroup");
     }
+    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
+        notes.unknown("an operating system other than Linux");
+    }
 }
 
 /// The priority of a template, which the API server resolves for pods only.

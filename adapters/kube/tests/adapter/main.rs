@@ -6,6 +6,7 @@
 mod canary;
 mod client;
 mod file;
+mod file_limits;
 mod lease;
 mod mock;
 mod perform;
