@@ -228,16 +228,18 @@ impl World {
         DONE
     }
 
-    /// The scale subresource, with the expected replicas as precondition.
+    /// The scale subresource, with the expected replicas as precondition. A number that somebody
+    /// else set is a conflict, also where it is the one that is asked for.
     fn scale(&mut self, workload: &WorkloadId, uid: &Name, from: i32, to: i32) -> Outcome {
         let Some(fact) = self.facts.workloads.get(workload) else { return not_found() };
         if fact.uid != *uid {
             return conflict();
         }
-        if fact.replicas == to {
+        let ours = self.inner.workloads.get(workload).is_some_and(|inner| inner.replicas_by_daemon);
+        if fact.replicas == to && (ours || to < from) {
             return DONE;
         }
-        if fact.replicas != from {
+        if fact.replicas != from || (to < from && !ours) {
             return conflict();
         }
         self.judge.touched(workload);
@@ -246,6 +248,7 @@ impl World {
             workload.generation += 1;
         });
         if changed {
+            self.set_replicas_by_daemon(workload, true);
             self.judge.changed();
         }
         DONE

@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use simulator::Scenario;
+use simulator::faults::{FaultKind, FaultRule};
 use simulator::runner::{Ending, RunOptions, run};
 use simulator::scenario::Expected;
 
 /// What is wrong with a run; empty when nothing is.
 fn complaints(name: &str, seed: u64) -> Vec<String> {
-    let scenario = Scenario::find(name, seed).unwrap();
+    complaints_of(Scenario::find(name, seed).unwrap(), seed)
+}
+
+fn complaints_of(scenario: Scenario, seed: u64) -> Vec<String> {
+    let name = scenario.name.clone();
     let expected = scenario.expected;
     let report = match run(scenario, seed, &RunOptions::default()) {
         Ok(report) => report,
@@ -53,6 +58,27 @@ fn complaints(name: &str, seed: u64) -> Vec<String> {
 fn every_world_ends_as_expected() {
     let found: Vec<String> =
         Scenario::names().iter().filter(|name| *name != "default").flat_map(|name| complaints(name, 1)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The replicas that a surge asks for and those that a user sets may be the same number: the user's are kept.
+#[test]
+fn a_users_replicas_are_kept_even_when_they_are_the_number_that_a_surge_asks_for() {
+    let mut found = Vec::new();
+    for by in 1..=3 {
+        for (effect, nth) in [("SetDeletionCost", 1), ("SetDeletionCost", 2), ("Scale", 1), ("Scale", 2), ("Scale", 3)]
+        {
+            let mut scenario = Scenario::find("foreign-scale", 1).unwrap();
+            scenario.name = format!("{by} more at {effect} {nth}");
+            let workloads = ["shop/cart", "shop/orders", "shop/mailer"];
+            scenario.faults = workloads
+                .map(|workload| {
+                    FaultRule::on(effect, nth, FaultKind::ForeignScale { workload: workload.to_owned(), by })
+                })
+                .to_vec();
+            found.extend(complaints_of(scenario, 1));
+        }
+    }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

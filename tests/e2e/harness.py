@@ -428,7 +428,9 @@ def budget(namespace, name, app, **spec):
 
 def build():
     """Builds the programs and returns their directory."""
-    subprocess.run(["cargo", "build", "--quiet", "-p", "kinema", "-p", "google-cloud-standin"], cwd=ROOT, check=True)
+    cargo = ["cargo", "build", "--quiet"]
+    subprocess.run([*cargo, "-p", "kinema", "-p", "google-cloud-standin"], cwd=ROOT, check=True)
+    subprocess.run([*cargo, "-p", "adapter-kube", "--example", "effects"], cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     programs = pathlib.Path(target).resolve() / "debug"
     for name in ("kinema", "google-cloud-standin"):

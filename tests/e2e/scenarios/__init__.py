@@ -3,6 +3,7 @@
 from . import crashes, movements, refusals, servers
 
 ALL = {
+    "effects": servers.effects,
     "full-iteration": movements.full_iteration,
     "surge-single-replica": movements.surge_single_replica,
     "rolling-update": movements.rolling_update,
