@@ -1,7 +1,6 @@
 //! The API servers' side of the daemon's requests: what each effect does to the truth, and what is
 //! answered, with whatever a fault makes of it on the way.
 
-use journal_schema::cloud::PoolInstances;
 use journal_schema::effect::{
     Answer, EXPIRING_KEY, Effect, EffectId, Failure, FailureClass, FailureCode, NodeRole, OPTIMAL_KEY, Outcome,
 };
@@ -449,11 +448,7 @@ impl World {
         // A copy without faults: the judge's look must not use up a rule.
         cloud.set_faults(Vec::new());
         let listed = cloud.list_managed(self.now, pool).unwrap_or_default();
-        PoolInstances { pool: pool.clone(), instances: list(listed) }
-            .instances
-            .iter()
-            .map(|instance| instance.name.clone())
-            .collect()
+        listed.into_iter().map(|instance| instance.name).collect()
     }
 
     fn pods_that_count(&self, node: &Name) -> Vec<Key> {

@@ -48,6 +48,11 @@ fn complaints_of(scenario: Scenario, seed: u64) -> Vec<String> {
     if !fits {
         found.push(format!("{name}: ended {:?} ({:?}) where {expected:?} was expected", report.ending, report.reason));
     }
+    // kinema's account begins when prices are known, a moment after the judge's.
+    let moment = report.cost_per_hour_before.0 / 3600;
+    if (report.integrated_cost.0 - report.reckoned_cost.0).abs() > report.integrated_cost.0 / 1000 + moment {
+        found.push(format!("{name}: cost {} where the judge says {}", report.reckoned_cost, report.integrated_cost));
+    }
     found.extend(report.violation_list.iter().map(|text| format!("{name}: broken rule {text}")));
     found.extend(report.leftover_list.iter().map(|text| format!("{name}: left over {text}")));
     found.extend(report.replay_difference.iter().map(|text| format!("{name}: replay differs: {text}")));

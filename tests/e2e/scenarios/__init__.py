@@ -9,6 +9,7 @@ ALL = {
     "rolling-update": movements.rolling_update,
     "killed-in-every-phase": crashes.killed_in_every_phase,
     "leader-paused-past-its-lease": crashes.leader_paused,
+    "restored-backup": crashes.restored_backup,
     "budget-blocks": refusals.budget_blocks,
     "never-ready": refusals.never_ready,
     "stock-out": refusals.stock_out,

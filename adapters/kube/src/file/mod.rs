@@ -149,7 +149,7 @@ impl ClusterFile {
 }
 
 /// Puts an object into the cluster.
-fn insert(cluster: &mut Cluster, object: Object) {
+pub fn insert(cluster: &mut Cluster, object: Object) {
     match object {
         Object::Node(fact) => drop(cluster.nodes.insert(fact.name.clone(), fact)),
         Object::Pod(fact) => drop(cluster.pods.insert(fact.key.clone(), fact)),
