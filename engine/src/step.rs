@@ -3,15 +3,18 @@
 use journal_schema::effect::{Answer, Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::{Event, OperatorCommand, WatchEvent};
+use journal_schema::facts::{NodeFact, Object};
 use journal_schema::policy::Mode;
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
-use journal_schema::units::{MicroUsdPerHour, Timestamp};
+use journal_schema::units::Timestamp;
+use std::collections::BTreeMap;
 
+use crate::debts::Debt;
 use crate::invariants::{self, Blocked};
+use crate::ledger::Machine;
 use crate::phase::{self, Ctx, Phase, PhaseName};
 use crate::state::{Pause, State};
-use crate::world::saturate;
 
 /// Transitions within one step. A round trip has fewer edges than this; more is a loop.
 const TRANSITIONS_MAX: usize = 12;
@@ -206,22 +209,22 @@ impl State {
     }
 
     fn watch(&mut self, event: &WatchEvent) -> Run {
-        let nodes_before = matches!(event, WatchEvent::RelistFinished { .. } | WatchEvent::Deleted { .. })
-            .then(|| self.world.cluster().nodes.len());
+        let nodes_before = self.world.cluster().nodes.len();
         self.world.apply(self.now, event);
-        let of_node = match event {
-            WatchEvent::Listed(object) | WatchEvent::Applied(object) => {
-                object.kind() == journal_schema::facts::Kind::Node
+        match event {
+            WatchEvent::Listed(Object::Node(node)) | WatchEvent::Applied(Object::Node(node)) => {
+                let machine = self.machine_of(node);
+                self.ledger.count(self.now, node.name.clone(), machine);
             }
-            WatchEvent::RelistStarted { .. }
-            | WatchEvent::RelistFinished { .. }
-            | WatchEvent::Deleted { .. }
-            | WatchEvent::Interrupted { .. } => {
-                nodes_before.is_some_and(|before| before != self.world.cluster().nodes.len())
+            WatchEvent::RelistFinished { .. } | WatchEvent::Deleted { .. } => {
+                if nodes_before != self.world.cluster().nodes.len() {
+                    self.reprice();
+                }
             }
-        };
-        if of_node {
-            self.reprice();
+            WatchEvent::Listed(_)
+            | WatchEvent::Applied(_)
+            | WatchEvent::RelistStarted { .. }
+            | WatchEvent::Interrupted { .. } => {}
         }
         match event {
             // The last list of a restart completes the view: gates may open, effects may go out again.
@@ -231,24 +234,36 @@ impl State {
         }
     }
 
-    /// What the cluster costs from now on: nodes, and machines of ours that are not nodes yet.
+    fn machine_of(&self, node: &NodeFact) -> Machine {
+        let instance = self.cloud.instance(&node.name).map(|(_, instance)| instance);
+        let listed = instance.and_then(|instance| instance.id);
+        Machine {
+            price: self.cloud.price_of(node),
+            id: node.instance_id.or(listed),
+            // Of the machine that the node stands for, and not of another under its name.
+            created_at: instance
+                .filter(|_| node.instance_id.is_none_or(|id| listed == Some(id)))
+                .and_then(|instance| instance.created_at),
+        }
+    }
+
+    /// What costs from now on: nodes, and machines of ours that are not nodes yet.
     fn reprice(&mut self) {
-        let mut rate = MicroUsdPerHour::ZERO;
-        let mut unpriced = 0_usize;
-        for node in self.world.cluster().nodes.values() {
-            match self.cloud.price_of(node) {
-                Some(price) => rate += price,
-                None => unpriced += 1,
-            }
-        }
+        let nodes = &self.world.cluster().nodes;
+        let mut machines: BTreeMap<Name, Machine> =
+            nodes.iter().map(|(name, node)| (name.clone(), self.machine_of(node))).collect();
         for debt in self.debts.iter() {
-            if let crate::debts::Debt::Instance { name, pool, .. } = debt {
-                let booting = !self.world.cluster().nodes.contains_key(name) && self.cloud.instance(name).is_some();
-                let price = self.cloud.pools.get(pool).filter(|_| booting).and_then(|pool| self.cloud.price_in(pool));
-                rate += price.unwrap_or_default();
+            if let Debt::Instance { name, pool, .. } = debt
+                && let Some((_, instance)) = self.cloud.instance(name)
+                // Without an id it is a wish that the cloud has not fulfilled.
+                && instance.id.is_some()
+            {
+                let price = self.cloud.pools.get(pool).and_then(|pool| self.cloud.price_in(pool));
+                let machine = Machine { price, id: instance.id, created_at: instance.created_at };
+                machines.entry(name.clone()).or_insert(machine);
             }
         }
-        self.ledger.set_rate(rate, saturate(unpriced));
+        self.ledger.set(self.now, machines);
     }
 
     fn outcome(&mut self, id: EffectId, outcome: &Outcome) {
@@ -261,6 +276,9 @@ impl State {
             Answer::Instances(lists) => {
                 self.cloud.set_instances(self.now, lists);
                 self.reprice();
+                for ended in lists.iter().flat_map(|list| list.ended.iter()) {
+                    self.ledger.ended(self.now, &ended.name, ended.id, ended.at);
+                }
             }
             Answer::Prices(prices) => {
                 self.cloud.set_prices(self.now, prices);

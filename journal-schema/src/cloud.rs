@@ -122,6 +122,20 @@ pub struct Instance {
     /// Why the last attempt to create it failed.
     #[serde(default)]
     pub fault: Option<CloudFault>,
+    /// Since when it exists, by the cloud's clock. Told of young machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+}
+
+/// A machine that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ended {
+    /// Name.
+    pub name: Name,
+    /// Numeric id.
+    pub id: u64,
+    /// When, by the cloud's clock.
+    pub at: Timestamp,
 }
 
 /// All instances of one pool at one moment.
@@ -131,6 +145,13 @@ pub struct PoolInstances {
     pub pool: PoolId,
     /// Its instances, by name.
     pub instances: Many<Instance>,
+    /// Machines that ended lately, of this pool or of another in its zone.
+    #[serde(default, skip_serializing_if = "no_end")]
+    pub ended: Many<Ended>,
+}
+
+fn no_end(ended: &Many<Ended>) -> bool {
+    ended.is_empty()
 }
 
 /// The price of a machine type.

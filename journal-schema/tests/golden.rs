@@ -390,7 +390,9 @@ fn answers() -> Vec<Answer> {
                 id: Some(9),
                 state: InstanceState::Requested,
                 fault: Some(CloudFault::Stockout),
+                created_at: None,
             }]),
+            ended: many(vec![]),
         }])),
         Answer::Prices(PriceBook {
             source: name("built-in"),

@@ -275,6 +275,11 @@ impl JournalReader {
         self.shared.durable().chain
     }
 
+    /// The chain after entry `seq`, which is durable here. Reads the entry's segment up to it.
+    pub fn chain_after(&self, seq: u64) -> Result<Chain, ReadError> {
+        self.position_before(seq + 1).map(|position| position.chain)
+    }
+
     /// The epoch of the last durable entry.
     pub fn epoch(&self) -> u64 {
         self.shared.durable().epoch

@@ -171,10 +171,12 @@ impl Quiet {
                     id: Some(number),
                     state: InstanceState::Running,
                     fault: None,
+                    created_at: None,
                 };
                 Answer::Instances(list(vec![PoolInstances {
                     pool: text(pool),
                     instances: list((0..3).map(instance).collect()),
+                    ended: list(vec![]),
                 }]))
             }
             Effect::ReadPrices => Answer::Prices(PriceBook {

@@ -1,7 +1,6 @@
 //! The API servers' side of the daemon's requests: what each effect does to the truth, and what is
 //! answered, with whatever a fault makes of it on the way.
 
-use journal_schema::cloud::PoolInstances;
 use journal_schema::effect::{
     Answer, EXPIRING_KEY, Effect, EffectId, Failure, FailureClass, FailureCode, NodeRole, OPTIMAL_KEY, Outcome,
 };
@@ -228,16 +227,18 @@ impl World {
         DONE
     }
 
-    /// The scale subresource, with the expected replicas as precondition.
+    /// The scale subresource, with the expected replicas as precondition. A number that somebody
+    /// else set is a conflict, also where it is the one that is asked for.
     fn scale(&mut self, workload: &WorkloadId, uid: &Name, from: i32, to: i32) -> Outcome {
         let Some(fact) = self.facts.workloads.get(workload) else { return not_found() };
         if fact.uid != *uid {
             return conflict();
         }
-        if fact.replicas == to {
+        let ours = self.inner.workloads.get(workload).is_some_and(|inner| inner.replicas_by_daemon);
+        if fact.replicas == to && (ours || to < from) {
             return DONE;
         }
-        if fact.replicas != from {
+        if fact.replicas != from || (to < from && !ours) {
             return conflict();
         }
         self.judge.touched(workload);
@@ -246,6 +247,7 @@ impl World {
             workload.generation += 1;
         });
         if changed {
+            self.set_replicas_by_daemon(workload, true);
             self.judge.changed();
         }
         DONE
@@ -446,11 +448,7 @@ impl World {
         // A copy without faults: the judge's look must not use up a rule.
         cloud.set_faults(Vec::new());
         let listed = cloud.list_managed(self.now, pool).unwrap_or_default();
-        PoolInstances { pool: pool.clone(), instances: list(listed) }
-            .instances
-            .iter()
-            .map(|instance| instance.name.clone())
-            .collect()
+        listed.into_iter().map(|instance| instance.name).collect()
     }
 
     fn pods_that_count(&self, node: &Name) -> Vec<Key> {

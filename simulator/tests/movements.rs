@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use simulator::Scenario;
+use simulator::faults::{FaultKind, FaultRule};
 use simulator::runner::{Ending, RunOptions, run};
 use simulator::scenario::Expected;
 
 /// What is wrong with a run; empty when nothing is.
 fn complaints(name: &str, seed: u64) -> Vec<String> {
-    let scenario = Scenario::find(name, seed).unwrap();
+    complaints_of(Scenario::find(name, seed).unwrap(), seed)
+}
+
+fn complaints_of(scenario: Scenario, seed: u64) -> Vec<String> {
+    let name = scenario.name.clone();
     let expected = scenario.expected;
     let report = match run(scenario, seed, &RunOptions::default()) {
         Ok(report) => report,
@@ -43,6 +48,11 @@ fn complaints(name: &str, seed: u64) -> Vec<String> {
     if !fits {
         found.push(format!("{name}: ended {:?} ({:?}) where {expected:?} was expected", report.ending, report.reason));
     }
+    // kinema's account begins when prices are known, a moment after the judge's.
+    let moment = report.cost_per_hour_before.0 / 3600;
+    if (report.integrated_cost.0 - report.reckoned_cost.0).abs() > report.integrated_cost.0 / 1000 + moment {
+        found.push(format!("{name}: cost {} where the judge says {}", report.reckoned_cost, report.integrated_cost));
+    }
     found.extend(report.violation_list.iter().map(|text| format!("{name}: broken rule {text}")));
     found.extend(report.leftover_list.iter().map(|text| format!("{name}: left over {text}")));
     found.extend(report.replay_difference.iter().map(|text| format!("{name}: replay differs: {text}")));
@@ -53,6 +63,27 @@ fn complaints(name: &str, seed: u64) -> Vec<String> {
 fn every_world_ends_as_expected() {
     let found: Vec<String> =
         Scenario::names().iter().filter(|name| *name != "default").flat_map(|name| complaints(name, 1)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The replicas that a surge asks for and those that a user sets may be the same number: the user's are kept.
+#[test]
+fn a_users_replicas_are_kept_even_when_they_are_the_number_that_a_surge_asks_for() {
+    let mut found = Vec::new();
+    for by in 1..=3 {
+        for (effect, nth) in [("SetDeletionCost", 1), ("SetDeletionCost", 2), ("Scale", 1), ("Scale", 2), ("Scale", 3)]
+        {
+            let mut scenario = Scenario::find("foreign-scale", 1).unwrap();
+            scenario.name = format!("{by} more at {effect} {nth}");
+            let workloads = ["shop/cart", "shop/orders", "shop/mailer"];
+            scenario.faults = workloads
+                .map(|workload| {
+                    FaultRule::on(effect, nth, FaultKind::ForeignScale { workload: workload.to_owned(), by })
+                })
+                .to_vec();
+            found.extend(complaints_of(scenario, 1));
+        }
+    }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

@@ -16,13 +16,14 @@ mod reload;
 mod settings;
 pub mod shared;
 pub mod status;
+mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_google_cloud::{Config as CloudConfig, Credentials, GoogleCloud};
 use adapter_kube::client::{Access, Clients, connect, needed, preflight};
-use adapter_kube::lease::{Attempt, Elector, Head, Lost};
+use adapter_kube::lease::{Attempt, Elector, Lost};
 use adapter_kube::perform::{Performer, Reporter};
 use adapter_prometheus::{Config as PrometheusConfig, Prometheus};
 use driver::{Driver, Identity};
@@ -118,7 +119,7 @@ impl Daemon {
 
         let clients = self.runtime.block_on(async { self.cluster(streams).await })?;
         let cloud = self.runtime.block_on(async { self.cloud(prices.clone()).await })?;
-        let Some((mut elector, epoch)) = self.runtime.block_on(self.elect(&journal, &clients, streams)) else {
+        let Some((mut elector, epoch)) = self.runtime.block_on(self.elect(&journal, &clients, streams))? else {
             return Ok(self.ended(streams));
         };
         let fence = elector.fence();
@@ -172,11 +173,7 @@ impl Daemon {
         streams.say(format!("Leading in epoch {epoch}."));
 
         while driver.turn().map_err(|error| self.stopped(&error))? {
-            let journal = driver.journal();
-            fence.set_head(Head {
-                seq: journal.durable_last().map_or(0, |last| last.seq),
-                chain: journal.chain().to_string(),
-            });
+            fence.set_head(witness::head(driver.journal()));
         }
         let (journal, _live, _state) = driver.into_parts();
         journal.close().map_err(|error| journal_command::append_problem(&error, &settings.journal))?;
@@ -262,13 +259,18 @@ impl Daemon {
         })
     }
 
-    async fn elect(&self, journal: &FileJournal, clients: &Clients, streams: &mut Streams) -> Option<(Elector, u64)> {
+    async fn elect(
+        &self,
+        journal: &FileJournal,
+        clients: &Clients,
+        streams: &mut Streams,
+    ) -> Result<Option<(Elector, u64)>, Problem> {
         let config = self.settings.lease_config(&journal.id().to_string());
         let mut elector = Elector::new(clients.requests.clone(), config, journal.epoch());
         let mut told = String::new();
         let shared = self.shared.clone();
-        let epoch = tokio::select! {
-            (epoch, _head) = elector.acquire(|attempt| {
+        let (epoch, mark) = tokio::select! {
+            acquired = elector.acquire(|attempt| {
                 let text = match attempt {
                     Attempt::HeldBy(holder) => {
                         shared.update(|status| status.lease_holder = Some(holder.clone()));
@@ -281,10 +283,19 @@ impl Daemon {
                     streams.insist(&text);
                     told = text;
                 }
-            }) => epoch,
-            () = self.shared.until_stop() => return None,
+            }) => acquired,
+            () = self.shared.until_stop() => return Ok(None),
         };
-        Some((elector, epoch))
+        if let Some(mark) = mark
+            && let Err(problem) = witness::check(journal, &self.settings.journal, &mark, &self.settings.lease)
+        {
+            // Whoever has the right journal need not wait. The mark stays.
+            if let Err(failure) = elector.release().await {
+                tracing::warn!("the lease could not be given back, it will expire: {}", failure.message);
+            }
+            return Err(problem);
+        }
+        Ok(Some((elector, epoch)))
     }
 }
 

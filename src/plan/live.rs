@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use adapter_kube::client::{Access, Target, connect, needed, preflight};
+use adapter_kube::file::insert;
 use adapter_kube::watch::watch_all;
 use journal_schema::effect::{Answer, FailureCode, Outcome};
 use journal_schema::event::WatchEvent;
-use journal_schema::facts::{Kind, Object};
+use journal_schema::facts::Kind;
 use journal_schema::plan::Cluster;
 use journal_schema::policy::Policy;
 use journal_schema::units::Timestamp;
@@ -98,20 +99,6 @@ impl Lists {
             // Whatever else vanishes while the rest is still being listed is as good as there.
             WatchEvent::RelistStarted { .. } | WatchEvent::Deleted { .. } | WatchEvent::Interrupted { .. } => {}
         }
-    }
-}
-
-fn insert(cluster: &mut Cluster, object: Object) {
-    match object {
-        Object::Node(fact) => drop(cluster.nodes.insert(fact.name.clone(), fact)),
-        Object::Pod(fact) => drop(cluster.pods.insert(fact.key.clone(), fact)),
-        Object::Namespace(fact) => drop(cluster.namespaces.insert(fact.name.clone(), fact)),
-        Object::Workload(fact) => drop(cluster.workloads.insert(fact.id.clone(), fact)),
-        Object::Pdb(fact) => drop(cluster.pdbs.insert(fact.key.clone(), fact)),
-        Object::Hpa(fact) => drop(cluster.hpas.insert(fact.key.clone(), fact)),
-        Object::Pvc(fact) => drop(cluster.pvcs.insert(fact.key.clone(), fact)),
-        Object::Pv(fact) => drop(cluster.pvs.insert(fact.name.clone(), fact)),
-        Object::CsiNode(fact) => drop(cluster.csi_nodes.insert(fact.name.clone(), fact)),
     }
 }
 

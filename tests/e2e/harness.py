@@ -188,12 +188,13 @@ class Daemon:
         # JSON is YAML.
         self.config.write_text(json.dumps(document))
         self.process = None
+        self.program = programs / "kinema"
 
     def start(self):
         log = open(self.work / f"kinema-{self.name}.log", "ab")
         self.process = spawn(
             [
-                self.programs / "kinema",
+                self.program,
                 "run",
                 "--config",
                 self.config,
@@ -274,7 +275,7 @@ class Scenario:
             raise Failed(f"{what} {detail}".strip())
         self.asserted.append(what)
 
-    def start_cloud(self, pools, faults=()):
+    def start_cloud(self, pools, faults=(), wait=120):
         scenario = {
             "project": "e2e-project",
             "cluster": "e2e",
@@ -294,7 +295,7 @@ class Scenario:
         }
         self.cloud = Cloud(self.work, self.programs, self.plane, scenario)
         wanted = sum(pool.get("instances", 0) for pool in pools)
-        eventually("the first nodes are Ready", 120, lambda: self.ready_nodes() == wanted)
+        eventually("the first nodes are Ready", wait, lambda: self.ready_nodes() == wanted)
         return self.cloud
 
     def ready_nodes(self):
@@ -428,7 +429,9 @@ def budget(namespace, name, app, **spec):
 
 def build():
     """Builds the programs and returns their directory."""
-    subprocess.run(["cargo", "build", "--quiet", "-p", "kinema", "-p", "google-cloud-standin"], cwd=ROOT, check=True)
+    cargo = ["cargo", "build", "--quiet"]
+    subprocess.run([*cargo, "-p", "kinema", "-p", "google-cloud-standin"], cwd=ROOT, check=True)
+    subprocess.run([*cargo, "-p", "adapter-kube", "--example", "effects"], cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     programs = pathlib.Path(target).resolve() / "debug"
     for name in ("kinema", "google-cloud-standin"):

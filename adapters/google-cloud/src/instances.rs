@@ -1,6 +1,6 @@
 //! Machines of a group: listing, creating what is missing, deleting exactly what is meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use google_cloud_compute_v1::model;
@@ -8,10 +8,11 @@ use google_cloud_compute_v1::model::managed_instance::{CurrentAction, InstanceSt
 use google_cloud_compute_v1::model::operation::Status;
 use journal_schema::cloud::{CloudFault, Instance, InstanceState, PoolId, PoolInstances};
 use journal_schema::effect::{Failure, FailureClass, InstanceRef};
-use journal_schema::text::Name;
+use journal_schema::text::{Many, Name};
 
 use crate::client::{GoogleCloud, OPERATION_POLL, PARALLEL, zone_and_group};
 use crate::failure::{Called, fault};
+use crate::lifetimes::Lifetimes;
 use crate::node_cloud::bounded;
 use crate::request_id;
 
@@ -22,10 +23,30 @@ const PAGE: u32 = 500;
 impl GoogleCloud {
     pub(crate) async fn list_pools(&self, pools: &[PoolId]) -> Result<Vec<PoolInstances>, Failure> {
         let list = |pool: PoolId| async move {
-            let instances = self.list_group(&pool).await?.into_values().collect();
-            Ok(PoolInstances { pool, instances: bounded(instances)? })
+            let instances: Vec<Instance> = self.list_group(&pool).await?.into_values().collect();
+            Ok((pool, instances))
         };
-        stream::iter(pools.to_vec()).map(list).buffered(PARALLEL).try_collect().await
+        let listed: Vec<(PoolId, Vec<Instance>)> =
+            stream::iter(pools.to_vec()).map(list).buffered(PARALLEL).try_collect().await?;
+        // After the lists: what is not in them any more has ended by now.
+        let zones: BTreeSet<&str> = listed.iter().filter_map(|(pool, _)| Some(zone_and_group(pool).ok()?.0)).collect();
+        let told = |zone: String| async move { (self.lifetimes(&zone).await, zone) };
+        let zones: Vec<String> = zones.into_iter().map(str::to_owned).collect();
+        let mut told: BTreeMap<String, Lifetimes> =
+            stream::iter(zones).map(told).buffered(PARALLEL).map(|(lifetimes, zone)| (zone, lifetimes)).collect().await;
+        let with_times = |(pool, mut instances): (PoolId, Vec<Instance>)| {
+            let lifetimes = told.get_mut(zone_and_group(&pool)?.0);
+            let Some(lifetimes) = lifetimes else {
+                return Ok(PoolInstances { pool, instances: bounded(instances)?, ended: Many::default() });
+            };
+            for instance in &mut instances {
+                instance.created_at = instance.id.and_then(|id| lifetimes.created.get(&id)).copied();
+            }
+            // Once for each zone.
+            let ended = std::mem::take(&mut lifetimes.ended);
+            Ok(PoolInstances { pool, instances: bounded(instances)?, ended: bounded(ended)? })
+        };
+        listed.into_iter().map(with_times).collect()
     }
 
     /// The group's machines by name, every page of them.
@@ -205,7 +226,7 @@ fn read_instance(machine: &model::ManagedInstance) -> Instance {
     };
     // An error of an attempt that succeeded in the end is history.
     let fault = if state == InstanceState::Running { None } else { last_fault(machine) };
-    Instance { name: Name::truncated(name), id: exists, state, fault }
+    Instance { name: Name::truncated(name), id: exists, state, fault, created_at: None }
 }
 
 fn last_fault(machine: &model::ManagedInstance) -> Option<CloudFault> {

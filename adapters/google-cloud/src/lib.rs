@@ -18,6 +18,7 @@ mod container;
 mod discovery;
 mod failure;
 mod instances;
+mod lifetimes;
 mod node_cloud;
 mod request_id;
 mod template;

@@ -11,13 +11,13 @@ use adapter_kube::client::{Target, connect};
 use adapter_kube::lease::{Elector, LeaseConfig};
 use adapter_kube::perform::{Performer, Reporter};
 use adapter_kube::project::Project;
-use journal_schema::effect::{Answer, Effect, NodeRole, Outcome, Regarding};
+use journal_schema::effect::{Answer, Effect, FailureCode, NodeRole, Outcome, Regarding};
 use journal_schema::facts::{Key, Object, PodFact, WorkloadId, WorkloadKind};
 use journal_schema::text::{Few, JsonText, Message, Name};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -41,6 +41,80 @@ async fn pod(pods: &Api<Pod>) -> Result<PodFact, Failed> {
         }
     }
     Err("no pod".into())
+}
+
+/// Whose number of replicas it is: the API server's answer to all the ways in which others set it.
+async fn whose_replicas(
+    performer: &Performer,
+    deployments: &Api<Deployment>,
+    id: &WorkloadId,
+    uid: &Name,
+    base: i32,
+) -> Result<(), Failed> {
+    let name = id.key.name.as_str();
+    let scale = async |from, to| {
+        let effect = Effect::Scale { workload: id.clone(), uid: uid.clone(), from, to };
+        performer.perform(&effect).await
+    };
+    let by_user = async |replicas: i32| {
+        let patch = Patch::Merge(serde_json::json!({"spec": {"replicas": replicas}}));
+        deployments
+            .patch(name, &PatchParams { field_manager: Some("user".to_owned()), ..PatchParams::default() }, &patch)
+            .await
+    };
+    let by_autoscaler = async |replicas: i32| {
+        let patch = Patch::Merge(serde_json::json!({"spec": {"replicas": replicas}}));
+        let params = PatchParams { field_manager: Some("autoscaler".to_owned()), ..PatchParams::default() };
+        deployments.patch_scale(name, &params, &patch).await
+    };
+    let by_applier = async |replicas: i32| {
+        let patch = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": replicas}});
+        deployments.patch(name, &PatchParams::apply("applier").force(), &Patch::Apply(patch)).await
+    };
+    let mut wrong = Vec::new();
+    let mut expect = |what: &str, outcome: Outcome, refusal: Option<String>| {
+        let fits = match (&outcome, &refusal) {
+            (Outcome::Answered(Answer::Done), None) => true,
+            (Outcome::Failed(failure), Some(text)) => {
+                failure.code == FailureCode::Precondition && failure.message.as_str() == text
+            }
+            _ => false,
+        };
+        println!("{what}: {}", if fits { "as expected" } else { "NOT AS EXPECTED" });
+        if !fits {
+            wrong.push(format!("{what}: {outcome:?} where {refusal:?} was expected"));
+        }
+    };
+    let more = base + 1;
+    let set_by = |manager: &str| Some(format!("replicas are {more} now, set by {manager}; expected {base}"));
+    let changed_by = |manager: &str| Some(format!("replicas were set to {more} meanwhile, by {manager}"));
+
+    by_user(base).await?;
+    expect("our surge", scale(base, more).await, None);
+    expect("our surge repeated", scale(base, more).await, None);
+    expect("our way back", scale(more, base).await, None);
+    expect("our way back repeated", scale(more, base).await, None);
+    by_user(more).await?;
+    expect("a surge to a user's number", scale(base, more).await, set_by("user"));
+    by_user(base).await?;
+    expect("a surge again", scale(base, more).await, None);
+    by_user(more + 1).await?;
+    by_user(more).await?;
+    expect("back from a user's number", scale(more, base).await, changed_by("user"));
+    by_autoscaler(base).await?;
+    expect("a surge from an autoscaler's number", scale(base, more).await, None);
+    by_autoscaler(more + 1).await?;
+    by_autoscaler(more).await?;
+    expect("back from an autoscaler's number", scale(more, base).await, changed_by("autoscaler"));
+    by_applier(base).await?;
+    expect("a surge from an applied number", scale(base, more).await, None);
+    expect("back to the applied number", scale(more, base).await, None);
+    expect("a surge once more", scale(base, more).await, None);
+    by_applier(more).await?;
+    expect("back from the same number, applied", scale(more, base).await, changed_by("applier"));
+    expect("a surge to the same number, applied", scale(base, more).await, set_by("applier"));
+    by_user(base).await?;
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
 #[tokio::main]
@@ -90,6 +164,7 @@ async fn main() -> Result<(), Failed> {
     show(&performer, "scale up again", scale(replicas, replicas + 1)).await;
     show(&performer, "scale from elsewhere", scale(replicas + 7, replicas)).await;
     show(&performer, "scale back", scale(replicas + 1, replicas)).await;
+    whose_replicas(&performer, &Api::namespaced(client.clone(), &namespace), &id, &uid, replicas).await?;
 
     let read = Effect::ReadAffinity { workload: id.clone(), uid: uid.clone() };
     let Outcome::Answered(Answer::Affinity(before, max_unavailable)) = show(&performer, "affinity", read).await else {

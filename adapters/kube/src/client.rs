@@ -333,11 +333,10 @@ pub fn needed(access: Access, lease_namespace: &str) -> Vec<Permission> {
             everywhere("create", "", "pods/eviction"),
             everywhere("get", "apps", "deployments"),
             everywhere("patch", "apps", "deployments"),
-            everywhere("get", "apps", "deployments/scale"),
             everywhere("update", "apps", "deployments/scale"),
-            everywhere("get", "apps", "replicasets/scale"),
+            everywhere("get", "apps", "replicasets"),
             everywhere("update", "apps", "replicasets/scale"),
-            everywhere("get", "apps", "statefulsets/scale"),
+            everywhere("get", "apps", "statefulsets"),
             everywhere("update", "apps", "statefulsets/scale"),
             everywhere("create", "events.k8s.io", "events"),
         ]);

@@ -21,8 +21,8 @@ use tokio::time::Instant;
 
 use crate::rest::{CallError, Rest, path, segment, text};
 
-/// The annotation that holds the journal's head.
-const HEAD_ANNOTATION: &str = "kinema.dev/journal-head";
+/// The annotation that holds the journal's head: its id, sequence number and chain.
+pub const HEAD_ANNOTATION: &str = "kinema.dev/journal-head";
 
 /// Names and times of a lease.
 #[derive(Clone, Debug)]
@@ -62,9 +62,11 @@ impl LeaseConfig {
     }
 }
 
-/// The journal's newest entry, as far as it is told to others.
+/// The journal's newest durable entry, as far as it is told to others: a witness outside of the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
+    /// Which journal.
+    pub journal: String,
     /// Sequence number.
     pub seq: u64,
     /// The hash chain's value there, in hexadecimal.
@@ -177,8 +179,10 @@ fn time_text() -> String {
 
 fn head_of(lease: &Value) -> Option<Head> {
     let text = text(lease, &format!("/metadata/annotations/{}", segment(HEAD_ANNOTATION)));
-    let (seq, chain) = text.split_once(' ')?;
-    Some(Head { seq: seq.parse().ok()?, chain: chain.to_owned() })
+    let mut parts = text.split(' ');
+    let head =
+        Head { journal: parts.next()?.to_owned(), seq: parts.next()?.parse().ok()?, chain: parts.next()?.to_owned() };
+    parts.next().is_none().then_some(head)
 }
 
 impl Elector {
@@ -267,7 +271,8 @@ impl Elector {
 
     fn annotate(&self, lease: &mut Value) {
         if let Some(head) = &self.fence.lock().head {
-            lease["metadata"]["annotations"][HEAD_ANNOTATION] = json!(format!("{} {}", head.seq, head.chain));
+            lease["metadata"]["annotations"][HEAD_ANNOTATION] =
+                json!(format!("{} {} {}", head.journal, head.seq, head.chain));
         }
     }
 

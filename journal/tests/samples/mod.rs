@@ -348,7 +348,9 @@ fn outcomes() -> Vec<Outcome> {
         id: Some(9),
         state,
         fault: Some(CloudFault::Stockout),
+        created_at: Some(Timestamp(4)),
     });
+    let ended = Ended { name: text("i-gone"), id: 8, at: Timestamp(5) };
     let usage = UsageWindow {
         start: Timestamp(0),
         step: Millis::from_minutes(1),
@@ -387,7 +389,11 @@ fn outcomes() -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = [
         Answer::Done,
         Answer::Pools(list(vec![pool()])),
-        Answer::Instances(list(vec![PoolInstances { pool: text("zone-b/pool-1"), instances: list(instances.into()) }])),
+        Answer::Instances(list(vec![PoolInstances {
+            pool: text("zone-b/pool-1"),
+            instances: list(instances.into()),
+            ended: list(vec![ended]),
+        }])),
         Answer::Prices(prices),
         Answer::Usage(usage),
         Answer::NodePods(list(vec![pod("cart-7c-x")])),

@@ -114,7 +114,7 @@ impl Machine {
             "IP_SPACE_EXHAUSTED" => CloudFault::Addresses,
             _ => CloudFault::Other,
         });
-        Instance { name: self.name.clone(), id: self.id, state, fault }
+        Instance { name: self.name.clone(), id: self.id, state, fault, created_at: None }
     }
 }
 

@@ -3,14 +3,19 @@
 //! An effect that began an operation is answered when the operation is over, or when the caller
 //! has waited long enough: ask [`Cloud::settled`].
 
-use journal_schema::cloud::{CloudFault, Instance, PoolInstances};
+use std::collections::BTreeMap;
+
+use journal_schema::cloud::{CloudFault, Ended, Instance, PoolId, PoolInstances};
 use journal_schema::effect::{Answer, Effect, Failure, FailureClass, FailureCode, Outcome};
 use journal_schema::text::{Many, Message, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 
 use super::operation::{CodedError, OperationStatus};
 use super::{CallError, Cloud};
 use crate::rng::noise;
+
+/// For how long the times of a machine's beginning and end are told.
+const TOLD: Millis = Millis::from_minutes(10);
 
 /// What became of an effect so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +41,7 @@ impl Cloud {
             Effect::ReadPrices => Ok(Outcome::Answered(Answer::Prices(self.prices()))),
             Effect::ListInstances { pools } => pools
                 .iter()
-                .map(|pool| {
-                    Ok(PoolInstances {
-                        pool: pool.clone(),
-                        instances: Many::new(self.list_managed(now, pool)?).unwrap_or_default(),
-                    })
-                })
+                .map(|pool| self.list_with_times(now, pool))
                 .collect::<Result<Vec<_>, CallError>>()
                 .map(|lists| bounded(lists, Answer::Instances)),
             Effect::CreateInstances { pool, names, request_id } => match self.missing(now, pool, names) {
@@ -92,6 +92,23 @@ impl Cloud {
             Ok(None) => Some(Outcome::Answered(Answer::Done)),
             Err(_) => None,
         }
+    }
+
+    /// A pool's machines, with the times of those that began or ended lately.
+    fn list_with_times(&mut self, now: Timestamp, pool: &PoolId) -> Result<PoolInstances, CallError> {
+        let mut instances = self.list_managed(now, pool)?;
+        let of_pool = || self.lifetimes().iter().filter(|life| life.pool == *pool);
+        let recent = |at: &Timestamp| now.since(*at) < TOLD;
+        let created: BTreeMap<u64, Timestamp> =
+            of_pool().filter(|life| recent(&life.from)).map(|life| (life.id, life.from)).collect();
+        let ended: Vec<Ended> = of_pool()
+            .filter_map(|life| Some(Ended { name: life.name.clone(), id: life.id, at: life.to.filter(recent)? }))
+            .collect();
+        for instance in &mut instances {
+            instance.created_at = instance.id.and_then(|id| created.get(&id)).copied();
+        }
+        let (instances, ended) = (Many::new(instances).unwrap_or_default(), Many::new(ended).unwrap_or_default());
+        Ok(PoolInstances { pool: pool.clone(), instances, ended })
     }
 
     fn missing(&mut self, now: Timestamp, pool: &str, names: &[Name]) -> Result<Vec<Name>, CallError> {

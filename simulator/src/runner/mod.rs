@@ -290,7 +290,7 @@ fn report(
         cost_per_hour_after: world.cost_per_hour(),
         lower_bound_per_hour: state.planned().map_or(MicroUsdPerHour(0), |(_, planned)| planned.plan.lower_bound),
         integrated_cost: world.integrated_cost(),
-        reckoned_cost: state.spent(),
+        reckoned_cost: state.ledger().total_at(world.now()),
         untouched_cost: MicroUsd(i64::try_from(untouched).unwrap_or(i64::MAX)),
         highest_cost_per_hour: world.judge.highest_cost(),
         crashes: u32::try_from(switch.killed_at.len()).unwrap_or(u32::MAX),

@@ -217,6 +217,7 @@ impl World {
             revision: 1,
             progress_at: self.now,
             gitops: None,
+            replicas_by_daemon: false,
         };
         self.add_workload(fact, inner);
         Ok(())

@@ -47,6 +47,8 @@ pub(crate) struct WorkloadInner {
     pub(crate) progress_at: Timestamp,
     /// Template changes by others are taken back after this long.
     pub(crate) gitops: Option<Millis>,
+    /// The daemon, and nobody after it, set the replicas.
+    pub(crate) replicas_by_daemon: bool,
 }
 
 /// What nobody outside sees of an autoscaler.
@@ -360,7 +362,15 @@ impl World {
             workload.generation += 1;
         });
         if changed {
+            self.set_replicas_by_daemon(id, false);
             self.judge.wanted(self.now, id, replicas);
+        }
+    }
+
+    /// Whoever changes the replicas owns the field from then on.
+    pub(crate) fn set_replicas_by_daemon(&mut self, id: &WorkloadId, by_daemon: bool) {
+        if let Some(inner) = self.inner.workloads.get_mut(id) {
+            inner.replicas_by_daemon = by_daemon;
         }
     }
 

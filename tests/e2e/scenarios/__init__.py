@@ -3,11 +3,13 @@
 from . import crashes, movements, refusals, servers
 
 ALL = {
+    "effects": servers.effects,
     "full-iteration": movements.full_iteration,
     "surge-single-replica": movements.surge_single_replica,
     "rolling-update": movements.rolling_update,
     "killed-in-every-phase": crashes.killed_in_every_phase,
     "leader-paused-past-its-lease": crashes.leader_paused,
+    "restored-backup": crashes.restored_backup,
     "budget-blocks": refusals.budget_blocks,
     "never-ready": refusals.never_ready,
     "stock-out": refusals.stock_out,

@@ -1,5 +1,6 @@
 """kill -9, and two daemons at once."""
 
+import shutil
 import signal
 
 from harness import Failed, eventually, pools
@@ -42,8 +43,6 @@ def leader_paused(scenario):
     first.wait_phase({"Labelling", "Rolling", "Draining"}, 180)
     first.process.send_signal(signal.SIGSTOP)
     # The second has the journal's copy that a shared volume would give it.
-    import shutil
-
     copy = scenario.work / "journal-copy"
     shutil.copytree(first.journal, copy)
     second = scenario.daemon("second", journal=copy).start()
@@ -59,6 +58,28 @@ def leader_paused(scenario):
     scenario.check("every deletion was asked for once", len(asked) == len(set(asked)), f"{asked}")
     scenario.wait_workloads()
     scenario.finish(second)
+
+
+def restored_backup(scenario):
+    """A journal restored from before the last leader's end is not continued; the right one is."""
+    fragmented(scenario, nodes_each=1, deployments=3)
+    daemon = scenario.daemon().start()
+    daemon.wait_phase({"Labelling", "Rolling", "Draining"}, 180)
+    daemon.kill()
+    backup = scenario.work / "backup"
+    shutil.copytree(daemon.journal, backup)
+    daemon.start()
+    last = daemon.wait_result({"Applied", "RolledBack"}, 240)
+    scenario.check("the iteration was applied", last["result"] == "Applied", f"{last}")
+    daemon.stop()
+    restored = scenario.daemon("restored", journal=backup).start()
+    code = restored.process.wait(60)
+    said = (scenario.work / "kinema-restored.log").read_text()
+    scenario.check("the restored journal is refused", code == 1 and "an older copy, or the wrong disk" in said, f"{code} {said}")
+    daemon.start()
+    eventually("the right journal leads at once", 30, lambda: daemon.status()["leader"])
+    scenario.wait_workloads()
+    scenario.finish(daemon)
 
 
 def gave_way(daemon):

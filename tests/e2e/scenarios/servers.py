@@ -1,5 +1,9 @@
 """The API server goes away, and etcd forgets."""
 
+import subprocess
+
+from harness import deployment, pools
+
 from .movements import fragmented
 
 
@@ -15,3 +19,16 @@ def restart_and_expire(scenario):
     scenario.check("the iteration was applied", last["result"] == "Applied", f"{last}")
     scenario.wait_workloads()
     scenario.finish(daemon)
+
+
+def effects(scenario):
+    """Every effect on the cluster, twice; and whose replicas are whose, by the API server's own account."""
+    scenario.start_cloud(pools("e2-standard-4", 1))
+    namespace = scenario.namespace("e2e-effects")
+    scenario.plane.apply(deployment(namespace, "web", 2, "100m", "64Mi"))
+    scenario.wait_workloads()
+    run = [scenario.programs / "examples/effects", namespace, "web"]
+    done = subprocess.run(run, env=scenario.plane.env, capture_output=True, text=True, check=False, timeout=120)
+    scenario.check("others' replicas are told from ours", done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:])
+    for what in ("mark Expiring", "scale up again", "patch again", "evict again"):
+        scenario.check(f"{what}: done", f"{what}: Done" in done.stdout, done.stdout[-2000:])

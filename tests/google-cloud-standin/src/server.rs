@@ -360,16 +360,16 @@ async fn list_managed(
     answered(answer)
 }
 
+/// The operations on groups and on machines, the newest first whatever order is asked for.
 async fn operations(State(this): State<Shared>, Path((_, zone)): Path<(String, String)>) -> Response {
     let prefix = format!("{zone}/");
-    let listed = this.with(|cloud, now| cloud.operations(now));
-    let items: Vec<Value> = this.linked(|links| {
-        listed
-            .iter()
-            .filter(|operation| operation.pool.starts_with(&prefix))
-            .map(|operation| links.operation(operation))
-            .collect()
+    let (listed, lives) = this.with(|cloud, now| (cloud.operations(now), cloud.lifetimes().to_vec()));
+    let mut items: Vec<Value> = this.linked(|links| {
+        let groups = listed.iter().filter(|operation| operation.pool.starts_with(&prefix));
+        let lives = lives.iter().filter(|life| life.pool.starts_with(&prefix));
+        groups.map(|operation| links.operation(operation)).chain(lives.flat_map(|life| links.life(life))).collect()
     });
+    items.sort_by(|one, other| other["insertTime"].as_str().cmp(&one["insertTime"].as_str()));
     answered(json!({ "kind": "compute#operationList", "items": items }))
 }
 

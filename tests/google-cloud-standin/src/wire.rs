@@ -3,7 +3,7 @@
 use journal_schema::facts::{Labels, Taint, TaintEffect};
 use journal_schema::units::Timestamp;
 use serde_json::{Value, json};
-use simulator::cloud::{Action, CodedError, Group, ManagedInstance, Operation};
+use simulator::cloud::{Action, CodedError, Group, Lifetime, ManagedInstance, Operation};
 
 use crate::scenario::{Autoscaler, Shown};
 
@@ -107,6 +107,27 @@ impl Links<'_> {
             }
         }
         value
+    }
+
+    /// The operations that began and ended a machine.
+    pub(crate) fn life(&self, life: &Lifetime) -> Vec<Value> {
+        let zone = life.pool.as_str().split_once('/').map_or("", |(zone, _)| zone);
+        let of = |kind: &str, at: Timestamp| {
+            json!({
+                "kind": "compute#operation",
+                "name": format!("{kind}-{}", life.id),
+                "zone": self.of(&format!("zones/{zone}")),
+                "operationType": kind,
+                "targetId": life.id.to_string(),
+                "targetLink": self.of(&format!("zones/{zone}/instances/{}", life.name)),
+                "status": "DONE",
+                "progress": 100,
+                "insertTime": time(at),
+                "startTime": time(at),
+                "endTime": time(at),
+            })
+        };
+        [Some(of("insert", life.from)), life.to.map(|to| of("delete", to))].into_iter().flatten().collect()
     }
 
     pub(crate) fn template(&self, shown: &Shown, cluster: &str) -> Value {

@@ -9,7 +9,7 @@ use adapter_google_cloud::{Config, Credentials, GoogleCloud, NodeCloud as _, Sel
 use adapter_prices::{Catalogue, PriceKind};
 use google_cloud_standin::clock::Clock;
 use google_cloud_standin::{Scenario, StandIn};
-use journal_schema::cloud::{CapacityType, CloudFault, Instance, InstanceState, PoolRefusal};
+use journal_schema::cloud::{CapacityType, CloudFault, Ended, Instance, InstanceState, PoolRefusal};
 use journal_schema::effect::{Answer, Effect, Failure, FailureClass, FailureCode, InstanceRef, Outcome};
 use journal_schema::text::{Few, Name};
 use simulator::cloud::{Call, FaultKind, FaultRule};
@@ -217,6 +217,28 @@ async fn only_the_exact_machine_is_deleted() {
     assert_eq!(until(&cloud, |instances| instances.len() == 1).await, vec![before[0].clone()]);
     cloud.delete(&name(POOL), &[exact(&before[1])], &name("intent-3")).await.unwrap();
     assert_eq!(play.calls("deleteInstances"), 1, "what is gone is not asked for again");
+}
+
+#[tokio::test]
+async fn machines_times_are_those_of_the_judge() {
+    let play = play().await;
+    let cloud = play.adapter().await;
+    create(&cloud, &["n-1"]).await.unwrap();
+    let before = until(&cloud, |instances| instances.len() == 3 && all_running(instances)).await;
+    let leaving = before.iter().find(|instance| instance.name != "n-1").unwrap();
+    let exact = InstanceRef { name: leaving.name.clone(), id: leaving.id };
+    cloud.delete(&name(POOL), &[exact], &name("intent-2")).await.unwrap();
+    until(&cloud, |instances| instances.len() == 2).await;
+    let lists = cloud.list(&names(&[POOL, "us-central1-b/gke-demo-auto-grp"])).await.unwrap();
+    let lives = play.stand_in.with(|cloud, _| cloud.lifetimes().to_vec());
+    for instance in &lists[0].instances {
+        let life = lives.iter().find(|life| Some(life.id) == instance.id).unwrap();
+        assert_eq!(instance.created_at, Some(life.from), "{}", instance.name);
+    }
+    let life = lives.iter().find(|life| Some(life.id) == leaving.id).unwrap();
+    let ended = Ended { name: leaving.name.clone(), id: life.id, at: life.to.unwrap() };
+    assert_eq!(lists[0].ended.to_vec(), vec![ended]);
+    assert!(lists[1].ended.is_empty(), "an end is told once for a zone");
 }
 
 #[tokio::test]

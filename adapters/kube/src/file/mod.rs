@@ -160,7 +160,7 @@ impl ClusterFile {
 }
 
 /// Puts an object into the cluster. True when it replaced another one than itself.
-fn insert(cluster: &mut Cluster, object: Object) -> bool {
+pub fn insert(cluster: &mut Cluster, object: Object) -> bool {
     fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
         match map.entry(key) {
             Entry::Vacant(place) => {

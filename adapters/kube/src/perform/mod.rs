@@ -19,6 +19,7 @@ use crate::lease::Fence;
 use crate::rest::Rest;
 
 mod evict;
+mod managers;
 mod mark;
 mod notice;
 mod read;

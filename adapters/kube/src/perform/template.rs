@@ -10,11 +10,13 @@ use journal_schema::text::{Few, JsonText, Name};
 use journal_schema::units::{Bytes, MilliCpu};
 use serde_json::{Map, Value, json};
 
-use super::{RACES, raced};
+use super::{RACES, managers, raced};
 use crate::failure::{failure, precondition};
-use crate::rest::{FIELD_MANAGER, Rest, canonical, path, segment, text};
+use crate::rest::{Rest, canonical, path, segment, text};
 
 const AFFINITY: &str = "/spec/template/spec/affinity";
+/// The same in `managedFields`.
+const AFFINITY_FIELD: &str = "/f:spec/f:template/f:spec/f:affinity";
 const MAX_UNAVAILABLE: &str = "/spec/strategy/rollingUpdate/maxUnavailable";
 const CONTAINERS: &str = "/spec/template/spec/containers";
 /// Shown by `kubectl rollout history`.
@@ -83,19 +85,8 @@ fn replacement(object: &Value, pointer: &str, to: Option<&Value>) -> Option<Valu
     }
 }
 
-/// Who changed the template's affinity last, beside us.
-fn other_manager(object: &Value) -> Option<&str> {
-    let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
-    managers
-        .iter()
-        .filter(|entry| text(entry, "/manager") != FIELD_MANAGER)
-        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:template/f:spec/f:affinity").is_some())
-        .max_by_key(|entry| text(entry, "/time").to_owned())
-        .map(|entry| text(entry, "/manager"))
-}
-
 fn changed_by_other(object: &Value, what: &str) -> Failure {
-    match other_manager(object) {
+    match managers::last_other(object, AFFINITY_FIELD) {
         Some(manager) => precondition(format!("{what} was changed meanwhile, by {manager}")),
         None => precondition(format!("{what} was changed meanwhile")),
     }

@@ -90,15 +90,15 @@ async fn the_journals_head_is_handed_over() {
     let server = Server::default();
     let mut one = elector(&server, "one");
     one.attempt().await;
-    one.fence().set_head(Head { seq: 18_231, chain: "ab12".to_owned() });
+    let head = Head { journal: "0f3c".to_owned(), seq: 18_231, chain: "ab12".to_owned() };
+    one.fence().set_head(head.clone());
     one.attempt().await;
     one.release().await.unwrap();
     assert_eq!(one.fence().margin_left(), Duration::ZERO);
     let mut two = elector(&server, "two");
-    let head = Some(Head { seq: 18_231, chain: "ab12".to_owned() });
     assert_eq!(
         two.attempt().await,
-        Attempt::Acquired { epoch: 2, head },
+        Attempt::Acquired { epoch: 2, head: Some(head) },
         "a lease that was given back is taken at once"
     );
 }

@@ -62,13 +62,18 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
     }
 
-    fn put(&mut self, path: &str, mut body: Value) -> (u16, Value) {
+    fn put(&mut self, path: &str, query: &str, mut body: Value) -> (u16, Value) {
         if let Some(parent) = path.strip_suffix("/scale") {
             let Some(mut object) = self.objects.get(parent).cloned() else { return status(404, "NotFound") };
             if body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
                 return status(409, "Conflict");
             }
-            object["spec"]["replicas"] = body["spec"]["replicas"].clone();
+            if object["spec"]["replicas"] != body["spec"]["replicas"] {
+                object["spec"]["replicas"] = body["spec"]["replicas"].clone();
+                // Whoever changes a field takes it over.
+                let manager = query.strip_prefix("fieldManager=").unwrap_or("unknown");
+                object["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+            }
             self.bump(&mut object);
             self.objects.insert(parent.to_owned(), object);
             return (200, body);
@@ -96,7 +101,7 @@ impl State {
                 },
                 None => self.objects.get(path).map_or_else(|| status(404, "NotFound"), |object| (200, object.clone())),
             },
-            Method::PUT => self.put(path, seen.body.clone()),
+            Method::PUT => self.put(path, &seen.query, seen.body.clone()),
             Method::PATCH => {
                 let Some(mut object) = self.objects.get(path).cloned() else { return status(404, "NotFound") };
                 let patch: json_patch::Patch = serde_json::from_value(seen.body.clone()).expect("a JSON patch");

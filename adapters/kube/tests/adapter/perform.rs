@@ -154,23 +154,35 @@ async fn a_deletion_cost_is_set_and_cleared() {
     assert_eq!(server.object(POD)["metadata"]["annotations"], json!({}));
 }
 
+fn replicas(count: i32, owners: &[&str]) -> Value {
+    let entry = |manager: &&str| json!({"manager": manager, "operation": "Update", "time": "2026-01-02T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+    let managers: Vec<Value> = owners.iter().map(entry).collect();
+    json!({"metadata": {"name": "cart", "namespace": "shop", "uid": "u1", "managedFields": managers}, "spec": {"replicas": count}})
+}
+
+fn scale(from: i32, to: i32) -> Effect {
+    Effect::Scale { workload: workload(), uid: name("u1"), from, to }
+}
+
 #[tokio::test]
 async fn scaling_compares_what_is_there() {
-    let deployment = |replicas: i32| json!({"metadata": {"name": "cart", "uid": "u1"}, "spec": {"replicas": replicas}});
-    let effect = Effect::Scale { workload: workload(), uid: name("u1"), from: 3, to: 4 };
-    let server = Server::with(&[(DEPLOYMENT, deployment(3))]);
-    assert_eq!(perform(&server, &effect).await, DONE);
+    let server = Server::with(&[(DEPLOYMENT, replicas(3, &["kubectl"]))]);
+    assert_eq!(perform(&server, &scale(3, 4)).await, DONE);
     assert_eq!(server.object(DEPLOYMENT)["spec"]["replicas"], 4);
     assert_eq!(server.seen()[1].path, format!("{DEPLOYMENT}/scale"));
-    assert_eq!(perform(&server, &effect).await, DONE, "it is scaled already");
+    assert_eq!(perform(&server, &scale(3, 4)).await, DONE, "it is scaled already, by us");
     assert_eq!(server.methods(), ["GET", "PUT", "GET"]);
+    assert_eq!(perform(&server, &scale(4, 3)).await, DONE);
+    assert_eq!(perform(&server, &scale(4, 3)).await, DONE, "it is scaled back already");
+    assert_eq!(server.object(DEPLOYMENT)["spec"]["replicas"], 3);
 
-    let server = Server::with(&[(DEPLOYMENT, deployment(9))]);
-    let outcome = class(&perform(&server, &effect).await);
-    assert_eq!(outcome, (FailureClass::Refused, FailureCode::Precondition, "replicas are 9, expected 3".to_owned()));
+    let server = Server::with(&[(DEPLOYMENT, replicas(9, &["kubectl"]))]);
+    let outcome = class(&perform(&server, &scale(3, 4)).await);
+    let text = "replicas are 9 now, set by kubectl; expected 3".to_owned();
+    assert_eq!(outcome, (FailureClass::Refused, FailureCode::Precondition, text));
 
     // Someone scales between our read and our write.
-    let server = Server::with(&[(DEPLOYMENT, deployment(3))]);
+    let server = Server::with(&[(DEPLOYMENT, replicas(3, &["kubectl"]))]);
     server.fault(
         Method::PUT,
         Fault::Meanwhile(Box::new(|objects| {
@@ -179,9 +191,37 @@ async fn scaling_compares_what_is_there() {
             object["spec"]["replicas"] = json!(8);
         })),
     );
-    let outcome = class(&perform(&server, &effect).await);
-    assert_eq!((outcome.1, outcome.2.as_str()), (FailureCode::Precondition, "replicas are 8, expected 3"));
+    let outcome = class(&perform(&server, &scale(3, 4)).await);
+    assert_eq!(
+        (outcome.1, outcome.2.as_str()),
+        (FailureCode::Precondition, "replicas are 8 now, set by kubectl; expected 3")
+    );
     assert_eq!(server.object(DEPLOYMENT)["spec"]["replicas"], 8);
+}
+
+/// Somebody else's number is a conflict even where it is the one that we would set, or have set.
+#[tokio::test]
+async fn replicas_that_somebody_else_set_are_left_alone() {
+    let refused = async |server: &Server, effect: Effect| {
+        let (class, code, text) = class(&perform(server, &effect).await);
+        assert_eq!((class, code), (FailureClass::Refused, FailureCode::Precondition), "{text}");
+        assert_eq!(server.methods(), ["GET"], "nothing is written");
+        text
+    };
+    // A user has set by hand what our surge would have set.
+    let server = Server::with(&[(DEPLOYMENT, replicas(4, &["kubectl"]))]);
+    assert_eq!(refused(&server, scale(3, 4)).await, "replicas are 4 now, set by kubectl; expected 3");
+    // Our surge, and then a user who went elsewhere and came back to the same number.
+    let server = Server::with(&[(DEPLOYMENT, replicas(4, &["kubectl"]))]);
+    assert_eq!(refused(&server, scale(4, 3)).await, "replicas were set to 4 meanwhile, by kubectl");
+    // Our surge, and then a user who applied the same number: both own it.
+    let server = Server::with(&[(DEPLOYMENT, replicas(4, &["kinema", "flux"]))]);
+    assert_eq!(refused(&server, scale(4, 3)).await, "replicas were set to 4 meanwhile, by flux");
+    let server = Server::with(&[(DEPLOYMENT, replicas(4, &["kinema", "flux"]))]);
+    assert_eq!(refused(&server, scale(3, 4)).await, "replicas are 4 now, set by flux; expected 3");
+    // Nobody knows who set it.
+    let server = Server::with(&[(DEPLOYMENT, replicas(4, &[]))]);
+    assert_eq!(refused(&server, scale(4, 3)).await, "replicas were set to 4 meanwhile");
 }
 
 #[tokio::test]

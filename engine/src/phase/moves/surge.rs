@@ -78,7 +78,8 @@ impl Surge {
             self.stage = Stage::Growing;
         }
         if self.stage == Stage::Growing {
-            if workload.replicas != self.surged() {
+            let asked = ctx.state.debts.surge(&self.workload).is_some();
+            if workload.replicas != self.surged() || !asked {
                 return self.grow(ctx, &workload);
             }
             if self.ready_elsewhere(ctx, &workload) < self.base {
