@@ -143,10 +143,6 @@ impl<'m, 'a> Candidate<'m, 'a> {
     }
 }
 
-/// Moves × nodes up to which a plan is linted before it is returned; a larger one is for the caller
-/// to lint, because the linter's model of the scheduler is made to be plain, not fast.
-const LINTED_WORK: usize = 250_000;
-
 /// What must hold of every plan.
 fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
     if planned.plan.cost_after < planned.plan.lower_bound {
@@ -164,11 +160,8 @@ fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
             what: Name::truncated("the transition exceeds the policy's most nodes or most cost"),
         });
     }
-    let work = planned.plan.moves.len() * nodes;
-    if work <= LINTED_WORK
-        && let Some(finding) =
-            lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
-    {
+    let findings = lint::lint(input, planned);
+    if let Some(finding) = findings.into_iter().find(|finding| finding.severity == lint::Severity::Error) {
         return Err(PlanError::Inconsistent { what: Name::truncated(finding.to_string()) });
     }
     Ok(())

@@ -40,6 +40,7 @@
 mod affinity;
 mod cycle;
 pub(crate) mod matching;
+pub(crate) mod newcomer;
 mod node_rules;
 mod score;
 mod snapshot;

@@ -51,7 +51,7 @@ impl Preferences {
                 (&fact.allocatable, crate::eligibility::zone_of(fact).to_owned())
             } else {
                 let pool = &model.input.pools[model.machines[state.machine[slot]].offer.pool];
-                names.push((super::reference::new_name(slot - state.nodes()), slot));
+                names.push((super::reference::new_name(slot - state.nodes()).to_string(), slot));
                 (&pool.allocatable, pool.zone.to_string())
             };
             total.push([allocatable.cpu.0.max(1), allocatable.memory.0.max(1)]);
