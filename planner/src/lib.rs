@@ -46,8 +46,7 @@ use journal_schema::text::Name;
 use crate::bound::{Bound, Problem};
 use crate::model::Model;
 use crate::search::Goal;
-use crate::sequence::{Change, Rehearsal};
-use crate::state::State;
+use crate::sequence::{Change, Rehearsal, Rules};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -83,16 +82,35 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         seed: input.iteration,
     };
     let found = search::solve(&model, &goal);
+    let settled = |change: Change, placed: &[usize], rules: Rules| {
+        Candidate::settle(&model, &guide, &goal, change, placed, rules)
+    };
     let mut candidates: Vec<Candidate<'_, '_>> =
-        found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
+        found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
     // Among equals the one that changes least, which the search gives last.
     candidates.reverse();
     candidates.sort_by_key(|candidate| candidate.price);
     if let Some(first) = candidates.first_mut() {
-        first.polish(&model, &guide, &goal);
+        first.polish(&model, &guide, &goal, Rules::Compiled);
     }
+    // What was sought on the compiled model is believed on the reference only. Candidates that looked
+    // dearer are settled on it when they may be needed.
+    let mut believed: Vec<Candidate<'_, '_>> = Vec::new();
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
-    for candidate in candidates {
+    let mut waiting = candidates.into_iter().peekable();
+    loop {
+        let cheapest = believed.iter().map(|candidate| candidate.price).min();
+        if let Some(next) = waiting.next_if(|next| cheapest.is_none_or(|price| next.price < price)) {
+            let looked = next.price;
+            let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
+            if candidate.price > looked {
+                candidate.polish(&model, &guide, &goal, Rules::Reference);
+            }
+            believed.push(candidate);
+            continue;
+        }
+        let Some(first) = (0..believed.len()).min_by_key(|index| believed[*index].price) else { return Err(refused) };
+        let candidate = believed.remove(first);
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
@@ -107,7 +125,6 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             Err(error) => refused = error,
         }
     }
-    Err(refused)
 }
 
 /// A change that the scheduler carries out, and its price.
@@ -118,28 +135,17 @@ struct Candidate<'m, 'a> {
 }
 
 impl<'m, 'a> Candidate<'m, 'a> {
-    fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, state: &State<'m, 'a>) -> Self {
-        let wanted = |item: usize| state.at[item] != state::NOWHERE;
-        let (change, rehearsal) = settle::settle(model, guide, Change::of(state), &wanted);
-        let mut candidate = Self { change, rehearsal, price: 0 };
-        candidate.price = candidate.price(model, goal);
-        candidate
+    fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, change: Change, placed: &[usize], rules: Rules) -> Self {
+        let wanted = |item: usize| placed[item] != state::NOWHERE;
+        let (change, rehearsal) = settle::settle(model, guide, change, &wanted, rules);
+        let price = settle::price(model, &change, &rehearsal, goal.move_penalty);
+        Self { change, rehearsal, price }
     }
 
     /// Makes it cheaper where the scheduler still carries it out.
-    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>) {
-        settle::polish(model, guide, &mut self.change, &mut self.rehearsal);
-        self.price = self.price(model, goal);
-    }
-
-    /// Its cost against doing nothing, moves and pods without a place included.
-    fn price(&self, model: &Model<'_>, goal: &Goal<'_>) -> i64 {
-        let removed: i64 = self.change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
-        let added: i64 = self.change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-        let moves: i64 =
-            self.change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
-        let homeless = i64::try_from(self.rehearsal.stuck.len()).unwrap_or(0);
-        added - removed + moves * goal.move_penalty + homeless * search::HOMELESS
+    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, rules: Rules) {
+        settle::polish(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
+        self.price = settle::price(model, &self.change, &self.rehearsal, goal.move_penalty);
     }
 }
 

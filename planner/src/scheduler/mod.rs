@@ -44,7 +44,7 @@ pub(crate) mod newcomer;
 mod node_rules;
 mod score;
 mod snapshot;
-mod spread;
+pub(crate) mod spread;
 mod volumes;
 
 pub use cycle::Cycle;

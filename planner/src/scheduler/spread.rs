@@ -208,7 +208,7 @@ fn exact(count: i64) -> f64 {
 
 /// Natural logarithm by the four basic operations, so that every machine gives the same bits.
 /// ln(n) = k·ln 2 + 2·artanh((m−1)/(m+1)) for n = m·2^k with 1 ≤ m < 2.
-fn natural_log(n: usize) -> f64 {
+pub(crate) fn natural_log(n: usize) -> f64 {
     let halvings = n.max(1).ilog2();
     let m = exact(i64::try_from(n.max(1)).unwrap_or(i64::MAX)) / exact(1 << halvings);
     let ratio = (m - 1.0) / (m + 1.0);

@@ -5,7 +5,7 @@
 //! nodes and the pending pods go.
 
 mod drain;
-mod random;
+pub(crate) mod random;
 mod ruin;
 
 use crate::bound::Bound;

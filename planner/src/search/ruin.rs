@@ -12,9 +12,9 @@ use crate::state::{NOWHERE, State, has_room};
 /// Steps after which the list of wasteful hosts is made again.
 const HOT_LIST_STEPS: u32 = 128;
 /// Most hosts that one step closes.
-const MOST_RUINED: usize = 8;
+const MOST_RUINED: usize = 4;
 /// Machines that are tried when the rest is packed.
-const TRIED_MACHINES: usize = 7;
+const TRIED_MACHINES: usize = 30;
 /// Pods of the rest that a machine is tried with; all of what fits is packed once it is chosen.
 const TRIED_PODS: usize = 400;
 /// Machines that are tried for all of the rest at once.
