@@ -24,6 +24,7 @@ mod eligibility;
 pub mod forecast;
 pub mod lint;
 mod model;
+mod moves;
 pub mod offers;
 mod relations;
 mod relaxations;
@@ -135,7 +136,14 @@ struct Candidate<'m, 'a> {
 }
 
 impl<'m, 'a> Candidate<'m, 'a> {
-    fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, change: Change, placed: &[usize], rules: Rules) -> Self {
+    fn settle(
+        model: &'m Model<'a>,
+        guide: &Bound,
+        goal: &Goal<'_>,
+        change: Change,
+        placed: &[usize],
+        rules: Rules,
+    ) -> Self {
         let wanted = |item: usize| placed[item] != state::NOWHERE;
         let (change, rehearsal) = settle::settle(model, guide, change, &wanted, rules);
         let price = settle::price(model, &change, &rehearsal, goal.move_penalty);

@@ -9,8 +9,9 @@
 
 use crate::bound::Bound;
 use crate::model::Model;
-use crate::search::HOMELESS;
+use crate::moves::MOVE;
 use crate::search::random::Random;
+use crate::search::{HOMELESS, spread_kept};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse};
 use crate::state::{NOWHERE, State};
 
@@ -36,6 +37,8 @@ const REHEARSAL_HOSTS: usize = 50;
 const FIRST_SHARE: usize = 8;
 /// Trials that fail before fewer machines are taken out at once.
 const PATIENCE: u32 = 3;
+/// Trials that fail in a row before the search ends.
+const MOST_FAILURES: u32 = 240;
 
 /// Repairs a change until no pod of a leaving node is stuck, and rehearses it.
 ///
@@ -188,9 +191,9 @@ fn cheapest_home(
 pub(crate) fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move_penalty: i64) -> i64 {
     let removed: i64 = change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
     let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-    let moves: usize = change.leaving.iter().map(|host| model.hosts[*host].home.len()).sum();
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX / HOMELESS);
-    added - removed + count(moves) * move_penalty + count(rehearsal.stuck.len()) * HOMELESS
+    let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
+    let stuck = i64::try_from(rehearsal.stuck.len()).unwrap_or(i64::MAX / HOMELESS);
+    added - removed + toll * move_penalty / MOVE + stuck * HOMELESS
 }
 
 /// Makes a settled change cheaper: takes new machines out, the emptiest for their price first, or
@@ -211,7 +214,7 @@ pub(crate) fn polish<'m, 'a>(
     let mut best = price(model, change, rehearsal, goal.move_penalty);
     let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
     let (mut work, mut failures) = (0, 0);
-    while work < most_work {
+    while work < most_work && failures < MOST_FAILURES {
         let Some(mut trial) = taken_out(rehearsal, bound, change, at_once, &mut random) else { return };
         let mut better = None;
         for _ in 0..REPAIRS {
@@ -219,13 +222,15 @@ pub(crate) fn polish<'m, 'a>(
             let hosts = model.hosts.len() - trial.leaving.len() + trial.machines.len();
             work += (outcome.steps.len() + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS);
             let now = price(model, &trial, &outcome, goal.move_penalty);
-            if now < best {
+            // The scheduler may let a zone run empty while its last node leaves; a plan must not.
+            let sound = spread_kept(&outcome.state) && outcome.state.lonely() <= rehearsal.state.lonely();
+            if now < best && sound {
                 better = Some((now, outcome));
                 break;
             }
             let whole = outcome.stuck.len() <= rehearsal.stuck.len();
             let homeless = i64::try_from(outcome.stuck.len()).unwrap_or(0) * HOMELESS;
-            if whole || now - homeless >= best {
+            if !sound || whole || now - homeless >= best {
                 break;
             }
             let stuck = outcome.stuck.clone();
@@ -266,7 +271,7 @@ fn without_unused<'m, 'a>(
     if drop_unused(&mut less, &rehearsal) {
         let again = rehearse(model, &less, rules);
         let cheaper = price(model, &less, &again, move_penalty);
-        if cheaper <= now {
+        if cheaper <= now && spread_kept(&again.state) {
             return (cheaper, again, less);
         }
     }
@@ -303,9 +308,8 @@ fn taken_out(
     }
     let mut out: Vec<usize> = Vec::new();
     for _ in 0..at_once.min(change.machines.len()) {
-        let waste = |place: usize| {
-            model.machines[change.machines[place]].offer.price * 1000 - runs(state.nodes() + place)
-        };
+        let waste =
+            |place: usize| model.machines[change.machines[place]].offer.price * 1000 - runs(state.nodes() + place);
         let picks = (0..3).map(|_| random.below(change.machines.len())).filter(|place| !out.contains(place));
         let picked = picks.collect::<Vec<_>>().into_iter().max_by_key(|place| (waste(*place), *place));
         out.extend(picked);

@@ -228,8 +228,10 @@ fn basis(problem: &Problem, units: &UnitPrices, scale: f64) -> (Vec<f64>, Vec<Ve
 /// Classes whose worth is likely to be above that of their resources: half of them have most pods
 /// among those that keep each other off a host, the others are worth most in all.
 fn own_classes(problem: &Problem, units: &UnitPrices) -> Vec<usize> {
-    let apart = |class: usize| problem.kinds.iter().filter(|kind| kind.limit.is_none()).all(|kind| kind.most[class] <= 1);
-    let (mut lonely, mut others): (Vec<usize>, Vec<usize>) = (0..problem.classes.len()).partition(|class| apart(*class));
+    let apart =
+        |class: usize| problem.kinds.iter().filter(|kind| kind.limit.is_none()).all(|kind| kind.most[class] <= 1);
+    let (mut lonely, mut others): (Vec<usize>, Vec<usize>) =
+        (0..problem.classes.len()).partition(|class| apart(*class));
     lonely.sort_by_key(|class| (-problem.classes[*class].count, *class));
     let worth = |class: usize| -> i128 {
         let own = &problem.classes[class];

@@ -81,7 +81,7 @@ impl RequiredTerms {
             let Some(domain) = domain(key) else { return Err(Reason::PodAffinity) };
             all_near &= self.near.contains(&domain);
         }
-        if !all_near && !(self.near.is_empty() && self.matches_itself) {
+        if !(all_near || self.near.is_empty() && self.matches_itself) {
             return Err(Reason::PodAffinity);
         }
         let repelled =
@@ -96,10 +96,7 @@ impl RequiredTerms {
 }
 
 /// The kinds of pods that a term may select.
-fn selected<'a>(
-    snapshot: &'a Snapshot,
-    term: Option<&'a PodTerm>,
-) -> impl Iterator<Item = (&'a PodKind, &'a Places)> {
+fn selected<'a>(snapshot: &'a Snapshot, term: Option<&'a PodTerm>) -> impl Iterator<Item = (&'a PodKind, &'a Places)> {
     term.and_then(|term| term.selector.as_ref()).into_iter().flat_map(|selector| snapshot.kinds_for(selector))
 }
 

@@ -250,7 +250,11 @@ impl Snapshot {
         }
         let place = self.free.pop().unwrap_or(self.slots.len());
         let state = NodeState { place, ..NodeState::default() };
-        if place == self.slots.len() { self.slots.push(state) } else { self.slots[place] = state }
+        if place == self.slots.len() {
+            self.slots.push(state)
+        } else {
+            self.slots[place] = state
+        }
         self.places.insert(name.clone(), place);
         place
     }
@@ -425,7 +429,11 @@ impl Snapshot {
         if known != self.kinds.contains_key(&kind) {
             for (key, value) in &kind.labels {
                 let same = self.labelled.entry((key.clone(), value.clone())).or_default();
-                if known { same.remove(&kind) } else { same.insert(Arc::clone(&kind)) };
+                if known {
+                    same.remove(&kind)
+                } else {
+                    same.insert(Arc::clone(&kind))
+                };
                 if same.is_empty() {
                     self.labelled.remove(&(key.clone(), value.clone()));
                 }

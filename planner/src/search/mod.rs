@@ -10,6 +10,7 @@ mod ruin;
 
 use crate::bound::Bound;
 use crate::model::Model;
+use crate::moves::MOVE;
 use crate::state::State;
 
 /// Price of a pod without a place: more than any machine.
@@ -19,7 +20,7 @@ pub(crate) const HOMELESS: i64 = 1_000_000_000_000;
 pub(crate) struct Goal<'b> {
     /// Unit prices and worths that guide it.
     pub(crate) bound: &'b Bound,
-    /// Micro-USD per hour for each pod that moves.
+    /// Micro-USD per hour for each ordinary pod that moves.
     pub(crate) move_penalty: i64,
     /// Steps.
     pub(crate) steps: u32,
@@ -31,7 +32,7 @@ impl Goal<'_> {
     /// Price of a placement, moves and homeless pods included.
     pub(crate) fn price(&self, state: &State<'_, '_>) -> i64 {
         state.cost
-            + self.move_penalty * state.moved
+            + self.move_penalty * state.toll / MOVE
             + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
     }
 }

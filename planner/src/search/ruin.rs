@@ -7,6 +7,7 @@
 use super::random::Random;
 use super::{Goal, drain, spread_kept};
 use crate::model::{Amounts, DIMS, add};
+use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
 
 /// Steps after which the list of wasteful hosts is made again.
@@ -197,8 +198,8 @@ impl<'g, 'b> Search<'g, 'b> {
     /// What closing a host saves, moves included.
     fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
         if host < state.nodes() {
-            let moves = i64::try_from(state.model.hosts[host].home.len()).unwrap_or(0);
-            state.model.hosts[host].price.unwrap_or(0) - moves * self.goal.move_penalty
+            let host = &state.model.hosts[host];
+            host.price.unwrap_or(0) - host.toll * self.goal.move_penalty / MOVE
         } else {
             state.model.machines[state.machine[host]].offer.price
         }

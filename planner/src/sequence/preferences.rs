@@ -102,12 +102,7 @@ impl Preferences {
     /// The host that the scheduler would choose; `None` when none takes the item.
     pub(super) fn choose(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
         let class = state.model.items[item].class;
-        let feasible: Vec<usize> = self
-            .order
-            .iter()
-            .copied()
-            .filter(|host| state.fits(class, *host))
-            .collect();
+        let feasible: Vec<usize> = self.order.iter().copied().filter(|host| state.fits(class, *host)).collect();
         if let [only] = feasible[..] {
             return Some(only);
         }
