@@ -11,7 +11,8 @@
 //! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `verify` checks the outcome against the facts again.
+//!    kube-scheduler would carry it out; `settle` seeks the machines that are cheapest once it has;
+//!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
 //! [`mod@forecast`], [`mod@scheduler`] and [`mod@lint`] stand beside it.

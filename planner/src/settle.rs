@@ -11,7 +11,7 @@ use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
 use crate::search::random::Random;
-use crate::search::{HOMELESS, spread_kept};
+use crate::search::{HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse};
 use crate::state::{NOWHERE, State};
 
@@ -27,18 +27,22 @@ const HOME_FACTOR: i64 = 3;
 /// Rehearsals that make one trial whole again.
 const REPAIRS: u32 = 4;
 /// Moves × hosts of all rehearsals of trials on the compiled model.
-const COMPILED_WORK: usize = 24_000_000;
+const COMPILED_WORK: usize = 30_000_000;
+/// More of it where a rehearsal is small: many small trials find more than a few large ones.
+const SMALL_WORK: usize = 50_000_000;
+/// From this size on a rehearsal is not small at all.
+const LARGE_REHEARSAL: usize = 600_000;
 /// The same on the reference model, which takes longer.
 const REFERENCE_WORK: usize = 4_000_000;
 /// Moves and hosts that a rehearsal costs beyond its own.
 const REHEARSAL_MOVES: usize = 200;
 const REHEARSAL_HOSTS: usize = 50;
 /// The first trials take out one in this many of the new machines at once.
-const FIRST_SHARE: usize = 8;
+const FIRST_SHARE: usize = 32;
 /// Trials that fail before fewer machines are taken out at once.
 const PATIENCE: u32 = 3;
 /// Trials that fail in a row before the search ends.
-const MOST_FAILURES: u32 = 240;
+const MOST_FAILURES: u32 = 400;
 
 /// Repairs a change until no pod of a leaving node is stuck, and rehearses it.
 ///
@@ -206,13 +210,17 @@ pub(crate) fn polish<'m, 'a>(
     rehearsal: &mut Rehearsal<'m, 'a>,
     rules: Rules,
 ) {
+    let hosts = model.hosts.len() - change.leaving.len() + change.machines.len();
+    let large = (rehearsal.steps.len() * hosts).min(LARGE_REHEARSAL);
     let most_work = match rules {
-        Rules::Compiled => COMPILED_WORK,
+        Rules::Compiled => COMPILED_WORK + SMALL_WORK / LARGE_REHEARSAL * (LARGE_REHEARSAL - large),
         Rules::Reference => REFERENCE_WORK,
     };
     let mut random = Random::new(goal.seed);
     let mut best = price(model, change, rehearsal, goal.move_penalty);
     let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
+    let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
+    let leaving = change.leaving.clone();
     let (mut work, mut failures) = (0, 0);
     while work < most_work && failures < MOST_FAILURES {
         let Some(mut trial) = taken_out(rehearsal, bound, change, at_once, &mut random) else { return };
@@ -222,8 +230,10 @@ pub(crate) fn polish<'m, 'a>(
             let hosts = model.hosts.len() - trial.leaving.len() + trial.machines.len();
             work += (outcome.steps.len() + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS);
             let now = price(model, &trial, &outcome, goal.move_penalty);
-            // The scheduler may let a zone run empty while its last node leaves; a plan must not.
-            let sound = spread_kept(&outcome.state) && outcome.state.lonely() <= rehearsal.state.lonely();
+            // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
+            // node: a node more may leave only if spread constraints are no worse for it.
+            let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
+            let sound = outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
             if now < best && sound {
                 better = Some((now, outcome));
                 break;
@@ -271,7 +281,7 @@ fn without_unused<'m, 'a>(
     if drop_unused(&mut less, &rehearsal) {
         let again = rehearse(model, &less, rules);
         let cheaper = price(model, &less, &again, move_penalty);
-        if cheaper <= now && spread_kept(&again.state) {
+        if cheaper <= now && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
             return (cheaper, again, less);
         }
     }

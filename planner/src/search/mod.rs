@@ -69,7 +69,11 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.
 pub(crate) fn spread_kept(state: &State<'_, '_>) -> bool {
-    let relations = &state.model.relations;
-    (0..relations.spreads.len())
-        .all(|spread| state.skew(spread) <= relations.spreads[spread].max_skew.max(relations.spreads[spread].skew_now))
+    spread_excess(state) == 0
+}
+
+/// By how much spread constraints over zones are worse than they may be, or than they were.
+pub(crate) fn spread_excess(state: &State<'_, '_>) -> i64 {
+    let spreads = state.model.relations.spreads.iter().enumerate();
+    spreads.map(|(index, spread)| (state.skew(index) - spread.max_skew.max(spread.skew_now)).max(0)).sum()
 }
