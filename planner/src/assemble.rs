@@ -15,6 +15,7 @@ use crate::PlanError;
 use crate::bound::Bound;
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
+use crate::moves::MOVE;
 use crate::relaxations::relaxations;
 use crate::sequence::{Change, Rehearsal};
 use crate::state::NOWHERE;
@@ -150,12 +151,11 @@ fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &
         .enumerate()
         .map(|(index, host)| {
             let leaves = change.leaving.binary_search(&index).is_ok();
-            let pods = i64::try_from(host.home.len()).unwrap_or(i64::MAX);
             let (action, reason) = match &host.keep {
                 _ if leaves => (NodeAction::Remove, Reason::Superfluous),
                 Some(reason) => (NodeAction::Keep, reason.clone()),
                 None if receives[index] => (NodeAction::Keep, Reason::Needed),
-                None => (NodeAction::Keep, keep_reason(model, bound, index, pods, penalty)),
+                None => (NodeAction::Keep, keep_reason(model, bound, index, penalty)),
             };
             NodeVerdict { node: host.fact.name.clone(), action, reason }
         })
@@ -163,14 +163,14 @@ fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &
 }
 
 /// Why a node that could leave stays: what its removal would save at best, against what its pods cost elsewhere.
-fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, pods: i64, penalty: i64) -> Reason {
+fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, penalty: i64) -> Reason {
     let host = &model.hosts[index];
     let worth: i64 = host.home.iter().map(|item| bound.worth[model.items[*item].class]).sum();
     let saving = host.price.unwrap_or(0) - worth / 1000;
-    if saving > 0 && saving <= pods * penalty {
+    if saving > 0 && saving <= host.toll * penalty / MOVE {
         return Reason::SavingsNotWorthDisruption {
             saving: MicroUsdPerHour(saving),
-            pods: u32::try_from(pods).unwrap_or(u32::MAX),
+            pods: u32::try_from(host.home.len()).unwrap_or(u32::MAX),
         };
     }
     Reason::NoCheaperPlacement

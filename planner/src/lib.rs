@@ -11,7 +11,8 @@
 //! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `verify` checks the outcome against the facts again.
+//!    kube-scheduler would carry it out; `settle` seeks the machines that are cheapest once it has;
+//!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
 //! [`mod@forecast`], [`mod@scheduler`] and [`mod@lint`] stand beside it.
@@ -24,6 +25,7 @@ mod eligibility;
 pub mod forecast;
 pub mod lint;
 mod model;
+mod moves;
 pub mod offers;
 mod relations;
 mod relaxations;
@@ -46,8 +48,7 @@ use journal_schema::text::Name;
 use crate::bound::{Bound, Problem};
 use crate::model::Model;
 use crate::search::Goal;
-use crate::sequence::{Change, Rehearsal};
-use crate::state::State;
+use crate::sequence::{Change, Rehearsal, Rules};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -83,16 +84,35 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         seed: input.iteration,
     };
     let found = search::solve(&model, &goal);
+    let settled = |change: Change, placed: &[usize], rules: Rules| {
+        Candidate::settle(&model, &guide, &goal, change, placed, rules)
+    };
     let mut candidates: Vec<Candidate<'_, '_>> =
-        found.into_iter().map(|state| Candidate::settle(&model, &guide, &goal, &state)).collect();
+        found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
     // Among equals the one that changes least, which the search gives last.
     candidates.reverse();
     candidates.sort_by_key(|candidate| candidate.price);
     if let Some(first) = candidates.first_mut() {
-        first.polish(&model, &guide, &goal);
+        first.polish(&model, &guide, &goal, Rules::Compiled);
     }
+    // What was sought on the compiled model is believed on the reference only. Candidates that looked
+    // dearer are settled on it when they may be needed.
+    let mut believed: Vec<Candidate<'_, '_>> = Vec::new();
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
-    for candidate in candidates {
+    let mut waiting = candidates.into_iter().peekable();
+    loop {
+        let cheapest = believed.iter().map(|candidate| candidate.price).min();
+        if let Some(next) = waiting.next_if(|next| cheapest.is_none_or(|price| next.price < price)) {
+            let looked = next.price;
+            let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
+            if candidate.price > looked {
+                candidate.polish(&model, &guide, &goal, Rules::Reference);
+            }
+            believed.push(candidate);
+            continue;
+        }
+        let Some(first) = (0..believed.len()).min_by_key(|index| believed[*index].price) else { return Err(refused) };
+        let candidate = believed.remove(first);
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
@@ -107,7 +127,6 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             Err(error) => refused = error,
         }
     }
-    Err(refused)
 }
 
 /// A change that the scheduler carries out, and its price.
@@ -118,34 +137,26 @@ struct Candidate<'m, 'a> {
 }
 
 impl<'m, 'a> Candidate<'m, 'a> {
-    fn settle(model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, state: &State<'m, 'a>) -> Self {
-        let wanted = |item: usize| state.at[item] != state::NOWHERE;
-        let (change, rehearsal) = settle::settle(model, guide, Change::of(state), &wanted);
-        let mut candidate = Self { change, rehearsal, price: 0 };
-        candidate.price = candidate.price(model, goal);
-        candidate
+    fn settle(
+        model: &'m Model<'a>,
+        guide: &Bound,
+        goal: &Goal<'_>,
+        change: Change,
+        placed: &[usize],
+        rules: Rules,
+    ) -> Self {
+        let wanted = |item: usize| placed[item] != state::NOWHERE;
+        let (change, rehearsal) = settle::settle(model, guide, change, &wanted, rules);
+        let price = settle::price(model, &change, &rehearsal, goal.move_penalty);
+        Self { change, rehearsal, price }
     }
 
     /// Makes it cheaper where the scheduler still carries it out.
-    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>) {
-        settle::polish(model, guide, &mut self.change, &mut self.rehearsal);
-        self.price = self.price(model, goal);
-    }
-
-    /// Its cost against doing nothing, moves and pods without a place included.
-    fn price(&self, model: &Model<'_>, goal: &Goal<'_>) -> i64 {
-        let removed: i64 = self.change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
-        let added: i64 = self.change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-        let moves: i64 =
-            self.change.leaving.iter().map(|host| i64::try_from(model.hosts[*host].home.len()).unwrap_or(0)).sum();
-        let homeless = i64::try_from(self.rehearsal.stuck.len()).unwrap_or(0);
-        added - removed + moves * goal.move_penalty + homeless * search::HOMELESS
+    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, rules: Rules) {
+        settle::polish(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
+        self.price = settle::price(model, &self.change, &self.rehearsal, goal.move_penalty);
     }
 }
-
-/// Moves × nodes up to which a plan is linted before it is returned; a larger one is for the caller
-/// to lint, because the linter's model of the scheduler is made to be plain, not fast.
-const LINTED_WORK: usize = 250_000;
 
 /// What must hold of every plan.
 fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
@@ -164,11 +175,8 @@ fn check(input: &PlanningInput, planned: &Planned) -> Result<(), PlanError> {
             what: Name::truncated("the transition exceeds the policy's most nodes or most cost"),
         });
     }
-    let work = planned.plan.moves.len() * nodes;
-    if work <= LINTED_WORK
-        && let Some(finding) =
-            lint::lint(input, planned).into_iter().find(|finding| finding.severity == lint::Severity::Error)
-    {
+    let findings = lint::lint(input, planned);
+    if let Some(finding) = findings.into_iter().find(|finding| finding.severity == lint::Severity::Error) {
         return Err(PlanError::Inconsistent { what: Name::truncated(finding.to_string()) });
     }
     Ok(())

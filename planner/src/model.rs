@@ -102,6 +102,8 @@ pub(crate) struct Host<'a> {
     pub(crate) receives: bool,
     /// Pods that would move if it left, by index into the items.
     pub(crate) home: Vec<usize>,
+    /// What it takes to move those, in thousandths of an ordinary move.
+    pub(crate) toll: i64,
     /// All other pods that use it (DaemonSets', static, blocked, terminating).
     pub(crate) fixed: Vec<usize>,
     /// Allocatable less everything that runs; negative when more runs than fits.
@@ -395,6 +397,7 @@ impl<'a> Model<'a> {
                 // What is not known of a node may be a reason not to run there.
                 receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
                 home: Vec::new(),
+                toll: 0,
                 fixed: Vec::new(),
                 room,
             });
@@ -468,6 +471,9 @@ impl<'a> Model<'a> {
         };
         model.pin();
         model.keep_blocked();
+        for host in &mut model.hosts {
+            host.toll = host.home.iter().map(|item| crate::moves::toll(model.items[*item].fact, input.now)).sum();
+        }
         model.drop_new_domains();
         let present = State::present(&model, 0);
         let skews: Vec<i64> = (0..model.relations.spreads.len()).map(|spread| present.skew(spread)).collect();

@@ -3,10 +3,16 @@
 //! A packing may be tighter than what the scheduler reaches by itself. Where pods get stuck in the
 //! rehearsal, the cheapest remedy is taken (one more machine, or the stuck pods' nodes stay after
 //! all) and the plan is rehearsed again, until every pod finds a place.
+//!
+//! The tightest packing is not the one that the scheduler reaches most cheaply, so the machines are
+//! sought once more, now by what the rehearsal makes of them ([`polish`]).
 
 use crate::bound::Bound;
 use crate::model::Model;
-use crate::sequence::{Change, Rehearsal, rehearse};
+use crate::moves::MOVE;
+use crate::search::random::Random;
+use crate::search::{HOMELESS, spread_excess};
+use crate::sequence::{Change, Rehearsal, Rules, rehearse};
 use crate::state::{NOWHERE, State};
 
 /// Rounds in which machines may be added; after these, nodes only stay.
@@ -18,10 +24,25 @@ pub(crate) const SPARE_SLOTS: usize = 48;
 const CAUTION: usize = 4;
 /// A node stays rather than that a machine is booted when it takes pods at this much lower a rate.
 const HOME_FACTOR: i64 = 3;
-/// Moves × hosts of all rehearsals that make a settled change cheaper.
-const POLISH_WORK: usize = 20_000_000;
-/// Most rehearsals that make a settled change cheaper.
-const MOST_TRIALS: usize = 60;
+/// Rehearsals that make one trial whole again.
+const REPAIRS: u32 = 4;
+/// Moves × hosts of all rehearsals of trials on the compiled model.
+const COMPILED_WORK: usize = 30_000_000;
+/// More of it where a rehearsal is small: many small trials find more than a few large ones.
+const SMALL_WORK: usize = 50_000_000;
+/// From this size on a rehearsal is not small at all.
+const LARGE_REHEARSAL: usize = 600_000;
+/// The same on the reference model, which takes longer.
+const REFERENCE_WORK: usize = 4_000_000;
+/// Moves and hosts that a rehearsal costs beyond its own.
+const REHEARSAL_MOVES: usize = 200;
+const REHEARSAL_HOSTS: usize = 50;
+/// The first trials take out one in this many of the new machines at once.
+const FIRST_SHARE: usize = 32;
+/// Trials that fail before fewer machines are taken out at once.
+const PATIENCE: u32 = 3;
+/// Trials that fail in a row before the search ends.
+const MOST_FAILURES: u32 = 400;
 
 /// Repairs a change until no pod of a leaving node is stuck, and rehearses it.
 ///
@@ -32,10 +53,11 @@ pub(crate) fn settle<'m, 'a>(
     bound: &Bound,
     mut change: Change,
     wanted: &dyn Fn(usize) -> bool,
+    rules: Rules,
 ) -> (Change, Rehearsal<'m, 'a>) {
     let mut round = 0;
     loop {
-        let mut rehearsal = rehearse(model, &change);
+        let mut rehearsal = rehearse(model, &change, rules);
         let stuck: Vec<usize> =
             rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some() || wanted(*item)).collect();
         round += 1;
@@ -169,77 +191,162 @@ fn cheapest_home(
         .min()
 }
 
-/// Makes a settled change cheaper: new machines are left out or replaced by cheaper ones for as long
-/// as the rehearsal still finds every pod a place. The emptiest for its price comes first.
+/// Cost of a change against doing nothing, moves and pods without a place included.
+pub(crate) fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move_penalty: i64) -> i64 {
+    let removed: i64 = change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
+    let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
+    let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
+    let stuck = i64::try_from(rehearsal.stuck.len()).unwrap_or(i64::MAX / HOMELESS);
+    added - removed + toll * move_penalty / MOVE + stuck * HOMELESS
+}
+
+/// Makes a settled change cheaper: takes new machines out, the emptiest for their price first, or
+/// more nodes, and lets the rehearsal and the remedies fill the gap. Bounded by work.
 pub(crate) fn polish<'m, 'a>(
     model: &'m Model<'a>,
     bound: &Bound,
+    goal: &crate::search::Goal<'_>,
     change: &mut Change,
     rehearsal: &mut Rehearsal<'m, 'a>,
+    rules: Rules,
 ) {
-    let work = rehearsal.steps.len() * (model.hosts.len() + change.machines.len());
-    let trials = (POLISH_WORK / work.max(1)).min(MOST_TRIALS);
-    let mut failed: Vec<(usize, usize)> = Vec::new();
-    for _ in 0..trials {
-        let Some((place, smaller)) = next_trial(&rehearsal.state, bound, change, &failed) else { return };
-        let old = change.machines[place];
-        let mut machines = change.machines.clone();
-        match smaller {
-            Some(machine) => machines[place] = machine,
-            None => {
-                machines.remove(place);
+    let hosts = model.hosts.len() - change.leaving.len() + change.machines.len();
+    let large = (rehearsal.steps.len() * hosts).min(LARGE_REHEARSAL);
+    let most_work = match rules {
+        Rules::Compiled => COMPILED_WORK + SMALL_WORK / LARGE_REHEARSAL * (LARGE_REHEARSAL - large),
+        Rules::Reference => REFERENCE_WORK,
+    };
+    let mut random = Random::new(goal.seed);
+    let mut best = price(model, change, rehearsal, goal.move_penalty);
+    let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
+    let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
+    let leaving = change.leaving.clone();
+    let (mut work, mut failures) = (0, 0);
+    while work < most_work && failures < MOST_FAILURES {
+        let Some(mut trial) = taken_out(rehearsal, bound, change, at_once, &mut random) else { return };
+        let mut better = None;
+        for _ in 0..REPAIRS {
+            let mut outcome = rehearse(model, &trial, rules);
+            let hosts = model.hosts.len() - trial.leaving.len() + trial.machines.len();
+            work += (outcome.steps.len() + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS);
+            let now = price(model, &trial, &outcome, goal.move_penalty);
+            // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
+            // node: a node more may leave only if spread constraints are no worse for it.
+            let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
+            let sound = outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
+            if now < best && sound {
+                better = Some((now, outcome));
+                break;
             }
+            let whole = outcome.stuck.len() <= rehearsal.stuck.len();
+            let homeless = i64::try_from(outcome.stuck.len()).unwrap_or(0) * HOMELESS;
+            if !sound || whole || now - homeless >= best {
+                break;
+            }
+            let stuck = outcome.stuck.clone();
+            let (machines, stay) = remedies(&mut outcome.state, bound, &trial, stuck);
+            if machines.is_empty() && stay.is_empty() {
+                break;
+            }
+            trial.machines.extend(machines);
+            trial.leaving.retain(|host| !stay.contains(host));
         }
-        let trial = Change { leaving: change.leaving.clone(), machines };
-        let outcome = rehearse(model, &trial);
-        if outcome.stuck.len() <= rehearsal.stuck.len() {
-            *change = trial;
-            *rehearsal = outcome;
-            failed.clear();
-        } else {
-            failed.push((old, smaller.unwrap_or(usize::MAX)));
+        match better {
+            Some((now, outcome)) => {
+                failures = 0;
+                (best, *rehearsal, *change) = without_unused(model, trial, outcome, now, goal.move_penalty, rules);
+            }
+            None => {
+                failures += 1;
+                if failures >= PATIENCE && at_once > 1 {
+                    at_once /= 2;
+                    failures = 0;
+                }
+            }
         }
     }
 }
 
-/// The next machine to leave out or to replace (by place), and the replacement.
-fn next_trial(
-    state: &State<'_, '_>,
-    bound: &Bound,
-    change: &Change,
-    failed: &[(usize, usize)],
-) -> Option<(usize, Option<usize>)> {
-    let model = state.model;
-    let mut places: Vec<(i64, usize)> = (0..change.machines.len())
-        .map(|place| {
-            let runs: i64 =
-                state.pods[state.nodes() + place].iter().map(|item| bound.worth[model.items[*item].class]).sum();
-            (runs / model.machines[change.machines[place]].offer.price.max(1), place)
-        })
-        .collect();
-    places.sort_unstable();
-    let untried = |old: usize, new: usize| !failed.contains(&(old, new));
-    let may_boot = |machine: usize| {
-        let booted = change.machines.iter().filter(|other| **other == machine).count();
-        model.machines[machine].offer.most.is_none_or(|most| booted < most as usize)
-    };
-    for (_, place) in &places {
-        let old = change.machines[*place];
-        if untried(old, usize::MAX) {
-            return Some((*place, None));
-        }
-        let price = model.machines[old].offer.price;
-        let cheaper = (0..model.machines.len())
-            .filter(|m| {
-                model.machines[*m].sig == model.machines[old].sig
-                    && model.machines[*m].offer.price < price
-                    && untried(old, *m)
-                    && may_boot(*m)
-            })
-            .max_by_key(|m| (model.machines[*m].offer.price, *m));
-        if let Some(machine) = cheaper.filter(|m| model.machines[*m].offer.price * 2 >= price) {
-            return Some((*place, Some(machine)));
+/// The change without the machines that got no pod, where that is no dearer: the slots, and with
+/// them the scheduler's choice among equals, change with it.
+fn without_unused<'m, 'a>(
+    model: &'m Model<'a>,
+    change: Change,
+    rehearsal: Rehearsal<'m, 'a>,
+    now: i64,
+    move_penalty: i64,
+    rules: Rules,
+) -> (i64, Rehearsal<'m, 'a>, Change) {
+    let mut less = change.clone();
+    if drop_unused(&mut less, &rehearsal) {
+        let again = rehearse(model, &less, rules);
+        let cheaper = price(model, &less, &again, move_penalty);
+        if cheaper <= now && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
+            return (cheaper, again, less);
         }
     }
-    None
+    (now, rehearsal, change)
+}
+
+/// The change with some machines less, or other machines in their place, or one more node that leaves.
+fn taken_out(
+    rehearsal: &Rehearsal<'_, '_>,
+    bound: &Bound,
+    change: &Change,
+    at_once: usize,
+    random: &mut Random,
+) -> Option<Change> {
+    let (state, model) = (&rehearsal.state, rehearsal.state.model);
+    let runs = |host: usize| -> i64 { state.pods[host].iter().map(|item| bound.worth[model.items[*item].class]).sum() };
+    let kept: Vec<usize> = (0..model.hosts.len())
+        .filter(|host| model.hosts[*host].keep.is_none() && change.leaving.binary_search(host).is_err())
+        .collect();
+    if change.machines.is_empty() && kept.is_empty() {
+        return None;
+    }
+    let mut trial = change.clone();
+    if !kept.is_empty() && (change.machines.is_empty() || random.chance(20)) {
+        let waste = |host: usize| model.hosts[host].price.unwrap_or(0) * 1000 - runs(host);
+        let picked = (0..3).filter_map(|_| random.pick(&kept)).max_by_key(|host| (waste(*host), *host))?;
+        let place = trial.leaving.binary_search(&picked).unwrap_or_else(|place| place);
+        trial.leaving.insert(place, picked);
+        return Some(trial);
+    }
+    if !change.leaving.is_empty() && random.chance(10) {
+        // A node that stays after all may take what two machines are for.
+        trial.leaving.remove(random.below(change.leaving.len()));
+    }
+    let mut out: Vec<usize> = Vec::new();
+    for _ in 0..at_once.min(change.machines.len()) {
+        let waste =
+            |place: usize| model.machines[change.machines[place]].offer.price * 1000 - runs(state.nodes() + place);
+        let picks = (0..3).map(|_| random.below(change.machines.len())).filter(|place| !out.contains(place));
+        let picked = picks.collect::<Vec<_>>().into_iter().max_by_key(|place| (waste(*place), *place));
+        out.extend(picked);
+    }
+    if out.len() == 1 && random.chance(50) {
+        // Another machine of about the price, or less, in its place.
+        let old = model.machines[change.machines[out[0]]].offer.price;
+        let others: Vec<usize> = (0..model.machines.len())
+            .filter(|machine| {
+                let price = model.machines[*machine].offer.price;
+                price < old + old / 4 && price * 3 > old && may_boot(&trial, model, *machine)
+            })
+            .collect();
+        if let Some(machine) = random.pick(&others) {
+            trial.machines[out[0]] = machine;
+            return Some(trial);
+        }
+    }
+    out.sort_unstable();
+    for place in out.into_iter().rev() {
+        trial.machines.remove(place);
+    }
+    Some(trial)
+}
+
+/// Whether one more machine of a kind may be booted.
+fn may_boot(change: &Change, model: &Model<'_>, machine: usize) -> bool {
+    let booted = change.machines.iter().filter(|other| **other == machine).count();
+    model.machines[machine].offer.most.is_none_or(|most| booted < most as usize)
 }

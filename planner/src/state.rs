@@ -127,8 +127,8 @@ pub(crate) struct State<'m, 'a> {
     log: Vec<Change>,
     /// Micro-USD per hour of everything open that has a price.
     pub(crate) cost: i64,
-    /// Pods of removed nodes.
-    pub(crate) moved: i64,
+    /// What it takes to move the pods of removed nodes, in thousandths of an ordinary move.
+    pub(crate) toll: i64,
     /// Items that have no host and need one.
     pub(crate) homeless: usize,
 }
@@ -160,7 +160,7 @@ impl<'m, 'a> State<'m, 'a> {
             counters: Counters::new(&model.relations, nodes + slots),
             log: Vec::new(),
             cost: model.hosts.iter().filter_map(|host| host.price).sum(),
-            moved: 0,
+            toll: 0,
             homeless: 0,
         };
         for item in &model.items {
@@ -322,7 +322,7 @@ impl<'m, 'a> State<'m, 'a> {
         self.open[host] = true;
         if machine == usize::MAX {
             self.cost += self.model.hosts[host].price.unwrap_or(0);
-            self.moved -= i64::try_from(self.model.hosts[host].home.len()).unwrap_or(0);
+            self.toll -= self.model.hosts[host].toll;
         } else {
             let kind = &self.model.machines[machine];
             self.machine[host] = machine;
@@ -338,7 +338,7 @@ impl<'m, 'a> State<'m, 'a> {
         let machine = self.machine[host];
         if machine == usize::MAX {
             self.cost -= self.model.hosts[host].price.unwrap_or(0);
-            self.moved += i64::try_from(self.model.hosts[host].home.len()).unwrap_or(0);
+            self.toll += self.model.hosts[host].toll;
         } else {
             self.machine[host] = usize::MAX;
             self.booted[machine] -= 1;

@@ -3,101 +3,26 @@
 #[path = "common/synthetic.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod synthetic;
+#[path = "common/world.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod world;
 
 use std::collections::BTreeSet;
 
-use journal_schema::cloud::{CapacityType, PoolRefusal};
+use journal_schema::cloud::PoolRefusal;
 use journal_schema::facts::*;
-use journal_schema::plan::{Cluster, Managed, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::plan::{Managed, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
 use journal_schema::policy::{Actuation, Limits, SingleReplica};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
-use journal_schema::units::{Bytes, MicroUsdPerHour, MilliCpu, Timestamp};
-use planner::lint::{Severity, lint};
-use planner::{MachineSpec, synthetic_pools};
-use synthetic::{MACHINES, Shape, generate, input, name, node, pod, pod_spec, workload};
-
-const GIB: i64 = 1 << 30;
-const ZONE: &str = "us-central1-a";
-
-fn spec(machine_type: &str) -> MachineSpec {
-    let m = MACHINES.iter().find(|m| m.0 == machine_type).expect("known type");
-    MachineSpec {
-        machine_type: name(m.0),
-        cpu: MilliCpu(m.1 * 1000),
-        memory: Bytes(m.2 * GIB),
-        shared_core: false,
-        arch: name("amd64"),
-        gpu: None,
-    }
-}
-
-/// Nodes of one type in one zone, by number, and Deployments with one pod on each node named.
-#[derive(Default)]
-struct World {
-    cluster: Cluster,
-}
-
-impl World {
-    fn nodes(mut self, machine_type: &str, names: &[&str]) -> Self {
-        for node_name in names {
-            let fact = node(node_name, machine_type, ZONE, planner::gke_allocatable(&spec(machine_type)));
-            self.cluster.nodes.insert(fact.name.clone(), fact);
-        }
-        self
-    }
-
-    fn app(self, app_name: &str, cpu: i64, on: &[&str]) -> Self {
-        self.app_with(app_name, pod_spec(cpu, cpu * (GIB / 1000)), on)
-    }
-
-    fn app_with(mut self, app_name: &str, spec: PodSpecFact, on: &[&str]) -> Self {
-        let id = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("shop"), name(app_name)) };
-        let set = WorkloadId { kind: WorkloadKind::ReplicaSet, key: id.key.clone() };
-        let mut rs = workload(set.clone(), spec.clone(), on.len() as i32);
-        rs.owner =
-            Some(Owner { kind: OwnerKind::Deployment, name: name(app_name), uid: name(format!("uid-{app_name}")) });
-        self.cluster.workloads.insert(set, rs);
-        self.cluster.workloads.insert(id.clone(), workload(id, spec.clone(), on.len() as i32));
-        for (index, at) in on.iter().enumerate() {
-            let at = name(at);
-            let mut fact =
-                pod(&name("shop"), &format!("{app_name}-{index}"), (!at.is_empty()).then_some(&at), spec.clone());
-            fact.labels = [(name("app"), name(app_name))].into();
-            fact.owner =
-                Some(Owner { kind: OwnerKind::ReplicaSet, name: name(app_name), uid: name(format!("rs-{app_name}")) });
-            self.cluster.pods.insert(fact.key.clone(), fact);
-        }
-        self
-    }
-
-    fn pod_mut(&mut self, pod_name: &str) -> &mut PodFact {
-        self.cluster.pods.get_mut(&Key::new(name("shop"), name(pod_name))).expect("the pod exists")
-    }
-
-    fn input(self, types: &[&str]) -> PlanningInput {
-        let specs: Vec<MachineSpec> = types.iter().map(|t| spec(t)).collect();
-        let pools =
-            synthetic_pools(&self.cluster, &name("us-central1"), &[name(ZONE)], &specs, &[CapacityType::OnDemand]);
-        input(self.cluster, pools)
-    }
-}
+use journal_schema::units::{MicroUsdPerHour, Timestamp};
+use planner::lint::lint;
+use synthetic::{Shape, generate, name, pod_spec};
+use world::{GIB, World, ZONE, plan, removed};
 
 /// Two half-empty nodes whose pods fit on one.
 fn two_nodes() -> World {
     World::default().nodes("e2-standard-4", &["n1", "n2"]).app("web", 500, &["n1", "n2"]).app("api", 300, &["n1", "n2"])
-}
-
-fn plan(input: &PlanningInput) -> Planned {
-    let planned = planner::plan(input, &Limits::default()).expect("a plan");
-    let errors: Vec<String> =
-        lint(input, &planned).into_iter().filter(|f| f.severity == Severity::Error).map(|f| f.to_string()).collect();
-    assert_eq!(errors, Vec::<String>::new());
-    planned
-}
-
-fn removed(planned: &Planned) -> Vec<&str> {
-    planned.plan.remove.iter().map(|node| node.node.as_str()).collect()
 }
 
 fn node_reason<'p>(planned: &'p Planned, node: &str) -> &'p Reason {

@@ -4,7 +4,9 @@
 //! keep each other off a host. Here each class has a worth of its own. The worths are proposed by the
 //! dual of the covering problem: maximise what all pods are worth, such that no filling of any kind
 //! of host is worth more than the host costs; fillings are generated as they are violated, by the
-//! relaxed knapsack of one host. What is proposed is then proven: for each kind, prices of its
+//! relaxed knapsack of one host. Where there are more classes than the program can have variables, most
+//! of them are worth what their resources are, at prices that the program chooses, and only those
+//! that matter most have a worth beyond that. What is proposed is then proven: for each kind, prices of its
 //! resources bound the worth of any filling from above, in integers.
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Solution, Variable};
@@ -16,15 +18,21 @@ use crate::model::DIMS;
 use crate::worth::UnitPrices;
 
 /// Most classes × kinds that are tried; beyond, the bound by volume must do.
-const MOST_PAIRS: usize = 40_000;
-/// Most classes: each is a variable of the program.
+const MOST_PAIRS: usize = 60_000;
+/// Most classes with a variable of the program for each.
 const MOST_CLASSES: usize = 110;
+/// With more classes: those with a worth beyond their resources.
+const MOST_OWN: usize = 40;
+/// Most groups of classes with prices of their own.
+const MOST_GROUPS: usize = 12;
 /// Classes × kinds of all rounds of generating rows together.
-const MOST_WORK: usize = 300_000;
+const MOST_WORK: usize = 600_000;
 /// Most rounds.
 const MOST_ROUNDS: usize = 120;
 /// How near to the best proven worths rows are sought.
 const NEAR: f64 = 0.7;
+/// The same where most classes have no variable of their own: one variable moves many worths.
+const NEARER: f64 = 0.9;
 /// Most rows.
 const MOST_ROWS: usize = 1_500;
 /// A filling is a new row when it is worth this much more than its host.
@@ -48,7 +56,7 @@ pub(super) fn prove_proposal(problem: &Problem, proposal: &Proposal) -> Proof {
 /// Improves a proof by generating rows. `None` when there are too many classes, or nothing better was found.
 pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> Option<Proof> {
     let (classes, kinds) = (problem.classes.len(), problem.kinds.len());
-    if classes == 0 || classes > MOST_CLASSES || classes * kinds > MOST_PAIRS {
+    if classes == 0 || classes * kinds > MOST_PAIRS {
         return None;
     }
     let mut master = Master::new(problem, units, &start.worth)?;
@@ -57,7 +65,8 @@ pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> O
     let mut centre: Vec<f64> = start.worth.iter().map(|worth| *worth as f64 / scale).collect();
     let mut proven = start.cost;
     let mut best: Option<Proof> = None;
-    let mut near = NEAR;
+    let closest = if classes > MOST_CLASSES { NEARER } else { NEAR };
+    let mut near = closest;
     for _ in 0..(MOST_WORK / (classes * kinds)).min(MOST_ROUNDS) {
         let proposed = master.worths();
         let worths: Vec<f64> = centre.iter().zip(&proposed).map(|(c, p)| near * c + (1.0 - near) * p).collect();
@@ -82,7 +91,7 @@ pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> O
         match (rows, near > 0.0) {
             (0, true) => near = 0.0,
             (0, false) => break,
-            _ => near = NEAR,
+            _ => near = closest,
         }
     }
     best
@@ -92,7 +101,9 @@ pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> O
 struct Master<'p> {
     problem: &'p Problem,
     solution: Option<Solution>,
-    worths: Vec<Variable>,
+    variables: Vec<Variable>,
+    /// By class: what it is worth in terms of the variables.
+    basis: Vec<Vec<(usize, f64)>>,
     /// By kind: what a host of it may be worth above its price, where their number is limited.
     excess: Vec<Option<Variable>>,
     scale: f64,
@@ -104,16 +115,15 @@ impl<'p> Master<'p> {
         let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
         let mut program = Program::new(OptimizationDirection::Maximize);
         let pods: f64 = problem.classes.iter().map(|class| class.count as f64).sum();
-        let mut worths = Vec::new();
-        for (index, class) in problem.classes.iter().enumerate() {
-            // Alone on the cheapest kind that takes it, a pod is worth no more than that host.
-            let takes = problem.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[index] > 0);
-            let alone = takes
-                .map(|kind| kind.price as f64 / kind.most[index].max(1) as f64 * kind.most[index] as f64)
-                .fold(f64::INFINITY, f64::min);
-            let most = if alone.is_finite() { alone / scale } else { 4.0 };
-            worths.push(program.add_var(class.count as f64 / pods, (0.0, most)));
+        let (bounds, basis) = basis(problem, units, scale);
+        let mut objective = vec![0.0; bounds.len()];
+        for (class, terms) in problem.classes.iter().zip(&basis) {
+            for (variable, factor) in terms {
+                objective[*variable] += class.count as f64 * factor / pods;
+            }
         }
+        let variables: Vec<Variable> =
+            objective.iter().zip(&bounds).map(|(value, most)| program.add_var(*value, (0.0, *most))).collect();
         let excess: Vec<Option<Variable>> = problem
             .kinds
             .iter()
@@ -124,19 +134,20 @@ impl<'p> Master<'p> {
         let mut rows = 0;
         for (index, kind) in problem.kinds.iter().enumerate() {
             let filling = fill(problem, kind, &first, units);
-            let row = row(&worths, excess[index], &filling.counts);
+            let row = row(&variables, &basis, excess[index], &filling.counts);
             if row.len() > 1 || excess[index].is_none() && !row.is_empty() {
                 program.add_constraint(row.as_slice(), ComparisonOp::Le, kind.price as f64 / scale);
                 rows += 1;
             }
         }
         let solution = program.solve().ok()?.into_solution().ok()?;
-        Some(Self { problem, solution: Some(solution), worths, excess, scale, rows })
+        Some(Self { problem, solution: Some(solution), variables, basis, excess, scale, rows })
     }
 
     fn worths(&self) -> Vec<f64> {
         let value = |var: &Variable| self.solution.as_ref().map_or(0.0, |s| s.var_value(*var)).max(0.0);
-        self.worths.iter().map(value).collect()
+        let values: Vec<f64> = self.variables.iter().map(value).collect();
+        self.basis.iter().map(|terms| terms.iter().map(|(variable, factor)| values[*variable] * factor).sum()).collect()
     }
 
     /// What a filling of a kind may be worth now, in units of the scale.
@@ -147,7 +158,7 @@ impl<'p> Master<'p> {
 
     /// Adds a filling as a row; `None` when the solver fails, which ends the search with what is proven.
     fn add(&mut self, kind: usize, counts: &[f64]) -> Option<()> {
-        let row = row(&self.worths, self.excess[kind], counts);
+        let row = row(&self.variables, &self.basis, self.excess[kind], counts);
         let price = self.problem.kinds[kind].price as f64 / self.scale;
         let next = self.solution.take()?.add_constraint(row.as_slice(), ComparisonOp::Le, price).ok()?;
         self.solution = Some(next.into_solution().ok()?);
@@ -156,9 +167,82 @@ impl<'p> Master<'p> {
     }
 }
 
-fn row(worths: &[Variable], excess: Option<Variable>, counts: &[f64]) -> Vec<(Variable, f64)> {
-    let filled = worths.iter().zip(counts).filter(|(_, count)| **count > 1e-6).map(|(var, count)| (*var, *count));
+fn row(
+    variables: &[Variable],
+    basis: &[Vec<(usize, f64)>],
+    excess: Option<Variable>,
+    counts: &[f64],
+) -> Vec<(Variable, f64)> {
+    let mut sums = vec![0.0; variables.len()];
+    for (terms, count) in basis.iter().zip(counts).filter(|(_, count)| **count > 1e-6) {
+        for (variable, factor) in terms {
+            sums[*variable] += count * factor;
+        }
+    }
+    let filled = variables.iter().zip(sums).filter(|(_, sum)| *sum > 1e-6).map(|(var, sum)| (*var, sum));
     filled.chain(excess.map(|var| (var, -1.0))).collect()
+}
+
+/// The most of each variable, and each class's worth in terms of them.
+fn basis(problem: &Problem, units: &UnitPrices, scale: f64) -> (Vec<f64>, Vec<Vec<(usize, f64)>>) {
+    // Alone on the cheapest kind that takes it, a pod is worth no more than that host.
+    let alone = |class: usize| {
+        let takes = problem.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[class] > 0);
+        let least = takes.map(|kind| kind.price as f64).fold(f64::INFINITY, f64::min);
+        if least.is_finite() { least / scale } else { 4.0 }
+    };
+    let count = problem.classes.len();
+    if count <= MOST_CLASSES {
+        return ((0..count).map(alone).collect(), (0..count).map(|class| vec![(class, 1.0)]).collect());
+    }
+    let largest = |dim: usize| problem.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0);
+    let dims: Vec<usize> = (0..problem.dims)
+        .filter(|dim| {
+            problem.classes.iter().any(|class| class.request[*dim] > 0)
+                && (1..1_000_000_000_000).contains(&largest(*dim))
+        })
+        .collect();
+    // Groups of classes by the kinds that take them, the largest first; the rest share the last.
+    let mut members: std::collections::BTreeMap<Vec<bool>, Vec<usize>> = std::collections::BTreeMap::new();
+    for class in 0..count {
+        members.entry(problem.kinds.iter().map(|kind| kind.most[class] > 0).collect()).or_default().push(class);
+    }
+    let mut groups: Vec<Vec<usize>> = members.into_values().collect();
+    groups.sort_by_key(|classes| (std::cmp::Reverse(classes.len()), classes.first().copied()));
+    let (mut bounds, mut terms) = (Vec::new(), vec![Vec::new(); count]);
+    for (index, classes) in groups.iter().enumerate() {
+        let first = index.min(MOST_GROUPS - 1) * dims.len();
+        bounds.resize(bounds.len().max(first + dims.len()), 1e4);
+        for class in classes {
+            let share = |dim: &usize| problem.classes[*class].request[*dim] as f64 / largest(*dim) as f64;
+            terms[*class] = dims.iter().enumerate().map(|(d, dim)| (first + d, share(dim))).collect();
+        }
+    }
+    for class in own_classes(problem, units) {
+        terms[class].push((bounds.len(), 1.0));
+        bounds.push(alone(class));
+    }
+    (bounds, terms)
+}
+
+/// Classes whose worth is likely to be above that of their resources: half of them have most pods
+/// among those that keep each other off a host, the others are worth most in all.
+fn own_classes(problem: &Problem, units: &UnitPrices) -> Vec<usize> {
+    let apart =
+        |class: usize| problem.kinds.iter().filter(|kind| kind.limit.is_none()).all(|kind| kind.most[class] <= 1);
+    let (mut lonely, mut others): (Vec<usize>, Vec<usize>) =
+        (0..problem.classes.len()).partition(|class| apart(*class));
+    lonely.sort_by_key(|class| (-problem.classes[*class].count, *class));
+    let worth = |class: usize| -> i128 {
+        let own = &problem.classes[class];
+        let each: i128 = units.0.iter().zip(&own.request).map(|(u, a)| i128::from(*u) * i128::from(*a)).sum();
+        each * i128::from(own.count)
+    };
+    others.sort_by_key(|class| (-worth(*class), *class));
+    lonely.truncate(MOST_OWN / 2);
+    others.truncate(MOST_OWN - lonely.len());
+    lonely.extend(others);
+    lonely
 }
 
 /// The best relaxed filling of one host.

@@ -10,18 +10,18 @@ use std::sync::Arc;
 use journal_schema::cloud::Pool;
 use journal_schema::effect::EXPIRING_KEY;
 use journal_schema::facts::{
-    Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind,
+    Key, NodeFact, OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind,
 };
 use journal_schema::plan::{Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
-use journal_schema::units::{Bytes, MilliCpu, Resources, Timestamp};
+use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::verdicts::pending;
 use super::{Check, Findings, costs};
-use crate::scheduler::Snapshot;
 use crate::scheduler::matching::{node_affinity_matches, untolerated};
+use crate::scheduler::{Snapshot, newcomer};
 
 pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
     let start = Start::new(input, planned);
@@ -71,8 +71,7 @@ impl Start {
 
 /// Puts a new machine into the snapshot, with the system pods that start on it by themselves.
 fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, pool: &Pool) -> Name {
-    // A space cannot be in the name of a real node.
-    let name = Name::truncated(format!("new machine {}", machine.slot.0));
+    let name = newcomer::machine_name(machine.slot);
     let mut labels = pool.labels.clone();
     for (key, value) in [
         ("kubernetes.io/hostname", &name),
@@ -82,27 +81,10 @@ fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, poo
     ] {
         labels.insert(Name::truncated(key), value.clone());
     }
-    let node = NodeFact {
-        name: name.clone(),
-        uid: Name::default(),
-        provider_id: Name::default(),
-        instance_id: None,
-        labels,
-        taints: pool.taints.clone(),
-        unschedulable: false,
-        allocatable: pool.allocatable.clone(),
-        ready: true,
-        ready_changed_at: None,
-        created_at: input.now,
-        deletion_at: None,
-        scale_down_disabled: false,
-        do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
-        excluded: false,
-        unknown: Few::default(),
-    };
+    let node = newcomer::node(&name, labels, pool.taints.clone(), pool.allocatable.clone(), input.now);
     snapshot.put_node(node.clone());
     for (number, spec) in daemons(input, &node).into_iter().chain(static_pods(input, pool)).enumerate() {
-        snapshot.bind(system_pod(&name, number, spec), &name);
+        snapshot.bind(newcomer::system_pod(&name, number, spec), &name);
     }
     if let Some(limits) = attach_limits(input, pool) {
         snapshot.set_attach_limits(name.clone(), limits);
@@ -189,31 +171,6 @@ fn attach_limits(input: &PlanningInput, pool: &Pool) -> Option<BTreeMap<Name, i6
         }
     }
     limits
-}
-
-fn system_pod(node: &Name, number: usize, spec: PodSpecFact) -> PodFact {
-    PodFact {
-        key: Key::new(
-            Name::truncated("system of new machines"),
-            Name::truncated(format!("{} {number}", node.as_str())),
-        ),
-        uid: Name::default(),
-        owner: None,
-        node: Some(node.clone()),
-        phase: PodPhase::Running,
-        ready: true,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: BTreeMap::new(),
-        spec,
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
-    }
 }
 
 /// Each pod goes where the plan says.

@@ -8,45 +8,63 @@ use journal_schema::text::Name;
 
 use super::matching::pod_term_matches;
 use super::score::normalise_affinity;
-use super::snapshot::{OwnedTerm, Snapshot};
+use super::snapshot::{NodeState, OwnedTerm, Places, PodKind, Snapshot};
 
-/// A topology key and one of its values.
-type Domain<'a> = (&'a Name, &'a Name);
+/// A topology key and one of its values, by number.
+type Domain = (u32, u32);
 
 /// What the required terms of a pod, and of the others about it, mean for each domain.
-pub(super) struct RequiredTerms<'a> {
+pub(super) struct RequiredTerms {
+    /// Topology keys of the pod's affinity terms; `None` where no node has the key.
+    affinity: Vec<Option<u32>>,
+    /// Of its anti-affinity terms.
+    anti_affinity: Vec<Option<u32>>,
     /// Domains with a pod that matches all of this pod's affinity terms, by the terms' keys. Empty
     /// when no pod anywhere does.
-    near: BTreeSet<Domain<'a>>,
+    near: BTreeSet<Domain>,
     /// Domains with a pod that one of this pod's anti-affinity terms matches.
-    away: BTreeSet<Domain<'a>>,
+    away: BTreeSet<Domain>,
     /// Values of each topology key where a pod's anti-affinity matches this pod.
-    unwelcome: BTreeMap<&'a Name, BTreeSet<&'a Name>>,
+    unwelcome: BTreeMap<u32, BTreeSet<u32>>,
+    /// The pod matches its own affinity terms.
+    matches_itself: bool,
 }
 
-impl<'a> RequiredTerms<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, pod: &'a PodFact) -> Self {
-        let mut terms = Self { near: BTreeSet::new(), away: BTreeSet::new(), unwelcome: BTreeMap::new() };
+impl RequiredTerms {
+    pub(super) fn new(snapshot: &Snapshot, pod: &PodFact) -> Self {
         let affinity = &pod.spec.pod_affinity;
         let anti_affinity = &pod.spec.pod_anti_affinity;
-        if !affinity.is_empty() || !anti_affinity.is_empty() {
-            for (kind, nodes) in &snapshot.kinds {
-                if matches_all(snapshot, affinity, pod, &kind.namespace, &kind.labels) {
-                    for term in affinity {
-                        terms.near.extend(domains(snapshot, &term.topology_key, nodes));
-                    }
-                }
-                for term in anti_affinity {
-                    if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
-                        terms.away.extend(domains(snapshot, &term.topology_key, nodes));
-                    }
+        let keys = |terms: &[PodTerm]| terms.iter().map(|term| snapshot.key(&term.topology_key)).collect::<Vec<_>>();
+        let mut terms = Self {
+            affinity: keys(affinity),
+            anti_affinity: keys(anti_affinity),
+            near: BTreeSet::new(),
+            away: BTreeSet::new(),
+            unwelcome: BTreeMap::new(),
+            matches_itself: matches_all(snapshot, affinity, pod, &pod.key.namespace, &pod.labels),
+        };
+        // A pod that matches all terms matches the first: the others need not be looked at.
+        for (kind, places) in selected(snapshot, affinity.first()) {
+            if matches_all(snapshot, affinity, pod, &kind.namespace, &kind.labels) {
+                for key in terms.affinity.iter().flatten() {
+                    terms.near.extend(domains(snapshot, *key, places));
                 }
             }
         }
-        for (owned, nodes) in &snapshot.repelling {
-            if others_term_matches(snapshot, owned, pod) {
-                let key = &owned.term.topology_key;
-                terms.unwelcome.entry(key).or_default().extend(domains(snapshot, key, nodes).map(|(_, value)| value));
+        for (term, key) in anti_affinity.iter().zip(&terms.anti_affinity) {
+            let Some(key) = key else { continue };
+            for (kind, places) in selected(snapshot, Some(term)) {
+                if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
+                    terms.away.extend(domains(snapshot, *key, places));
+                }
+            }
+        }
+        for (owned, places) in snapshot.repelling_for(&pod.labels) {
+            if others_term_matches(snapshot, owned, pod)
+                && let Some(key) = snapshot.key(&owned.term.topology_key)
+            {
+                let values = domains(snapshot, key, places).map(|(_, value)| value);
+                terms.unwelcome.entry(key).or_default().extend(values);
             }
         }
         terms
@@ -56,25 +74,20 @@ impl<'a> RequiredTerms<'a> {
     ///
     /// The first pod of a group: if no pod anywhere matches all affinity terms and the pod matches
     /// them itself, it may go to any node that has all of the topology keys.
-    pub(super) fn filter(&self, snapshot: &Snapshot, pod: &PodFact, node: &NodeFact) -> Result<(), Reason> {
-        let affinity = &pod.spec.pod_affinity;
+    pub(super) fn filter(&self, node: &NodeState) -> Result<(), Reason> {
+        let domain = |key: &Option<u32>| key.and_then(|key| Some((key, node.domain(key)?)));
         let mut all_near = true;
-        for term in affinity {
-            let Some(value) = node.labels.get(&term.topology_key) else { return Err(Reason::PodAffinity) };
-            all_near &= self.near.contains(&(&term.topology_key, value));
+        for key in &self.affinity {
+            let Some(domain) = domain(key) else { return Err(Reason::PodAffinity) };
+            all_near &= self.near.contains(&domain);
         }
-        let first_of_group =
-            self.near.is_empty() && matches_all(snapshot, affinity, pod, &pod.key.namespace, &pod.labels);
-        if !all_near && !first_of_group {
+        if !(all_near || self.near.is_empty() && self.matches_itself) {
             return Err(Reason::PodAffinity);
         }
-        let repelled = pod.spec.pod_anti_affinity.iter().any(|term| {
-            node.labels.get(&term.topology_key).is_some_and(|value| self.away.contains(&(&term.topology_key, value)))
-        });
-        let unwelcome = self
-            .unwelcome
-            .iter()
-            .any(|(key, values)| node.labels.get(*key).is_some_and(|value| values.contains(value)));
+        let repelled =
+            self.anti_affinity.iter().any(|key| domain(key).is_some_and(|domain| self.away.contains(&domain)));
+        let unwelcome =
+            self.unwelcome.iter().any(|(key, values)| node.domain(*key).is_some_and(|value| values.contains(&value)));
         if repelled || unwelcome {
             return Err(Reason::PodAntiAffinity);
         }
@@ -82,13 +95,15 @@ impl<'a> RequiredTerms<'a> {
     }
 }
 
+/// The kinds of pods that a term may select.
+fn selected<'a>(snapshot: &'a Snapshot, term: Option<&'a PodTerm>) -> impl Iterator<Item = (&'a PodKind, &'a Places)> {
+    term.and_then(|term| term.selector.as_ref()).into_iter().flat_map(|selector| snapshot.kinds_for(selector))
+}
+
 /// The domains of known nodes under a topology key.
-fn domains<'a>(
-    snapshot: &'a Snapshot,
-    key: &'a Name,
-    nodes: &'a BTreeMap<Name, i64>,
-) -> impl Iterator<Item = Domain<'a>> {
-    nodes.keys().filter_map(move |node| Some((key, snapshot.domain(node, key)?)))
+fn domains<'a>(snapshot: &'a Snapshot, key: u32, places: &'a Places) -> impl Iterator<Item = Domain> + 'a {
+    let known = move |place: &usize| Some(snapshot.at(*place)).filter(|state| state.fact.is_some());
+    places.keys().filter_map(move |place| Some((key, known(place)?.domain(key)?)))
 }
 
 fn matches_all(snapshot: &Snapshot, terms: &[PodTerm], owner: &PodFact, namespace: &Name, labels: &Labels) -> bool {
@@ -112,18 +127,16 @@ fn others_term_matches(snapshot: &Snapshot, owned: &OwnedTerm, pod: &PodFact) ->
 
 /// Scores of nodes by preferred terms, the pod's own and those of the pods that are there, and by
 /// their required affinity; normalised to 0–100. `None` when there is none at all.
-pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[&NodeFact]) -> Option<Vec<i64>> {
-    let mut weights: BTreeMap<Domain<'_>, i64> = BTreeMap::new();
-    if !pod.spec.pod_preferences.is_empty() {
-        for (kind, places) in &snapshot.kinds {
-            for (weight, term) in &pod.spec.pod_preferences {
-                if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
-                    add(&mut weights, snapshot, &term.topology_key, places, i64::from(*weight));
-                }
+pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[(&NodeFact, &NodeState)]) -> Option<Vec<i64>> {
+    let mut weights: BTreeMap<Domain, i64> = BTreeMap::new();
+    for (weight, term) in &pod.spec.pod_preferences {
+        for (kind, places) in selected(snapshot, Some(term)) {
+            if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
+                add(&mut weights, snapshot, &term.topology_key, places, i64::from(*weight));
             }
         }
     }
-    for ((owned, weight), places) in &snapshot.weighing {
+    for ((owned, weight), places) in snapshot.weighing_for(&pod.labels) {
         if others_term_matches(snapshot, owned, pod) {
             add(&mut weights, snapshot, &owned.term.topology_key, places, *weight);
         }
@@ -131,23 +144,20 @@ pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[&NodeFact]) -> 
     if weights.is_empty() {
         return None;
     }
-    let keys: BTreeSet<&Name> = weights.keys().map(|(key, _)| *key).collect();
-    let of_node =
-        |node: &&NodeFact| -> i64 { keys.iter().filter_map(|key| weights.get(&(*key, node.labels.get(*key)?))).sum() };
+    let keys: BTreeSet<u32> = weights.keys().map(|(key, _)| *key).collect();
+    let of_node = |(_, state): &(&NodeFact, &NodeState)| -> i64 {
+        keys.iter().filter_map(|key| weights.get(&(*key, state.domain(*key)?))).sum()
+    };
     let raw: Vec<i64> = nodes.iter().map(of_node).collect();
     Some(normalise_affinity(&raw))
 }
 
 /// Adds a weight for each pod of a group to its domain.
-fn add<'a>(
-    weights: &mut BTreeMap<Domain<'a>, i64>,
-    snapshot: &'a Snapshot,
-    key: &'a Name,
-    places: &BTreeMap<Name, i64>,
-    weight: i64,
-) {
-    for (node, count) in places {
-        if let Some(value) = snapshot.domain(node, key) {
+fn add(weights: &mut BTreeMap<Domain, i64>, snapshot: &Snapshot, key: &Name, places: &Places, weight: i64) {
+    let Some(key) = snapshot.key(key) else { return };
+    for (place, count) in places {
+        let state = snapshot.at(*place);
+        if let (Some(_), Some(value)) = (&state.fact, state.domain(key)) {
             *weights.entry((key, value)).or_default() += weight * count;
         }
     }

@@ -7,7 +7,8 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 
 use super::affinity::RequiredTerms;
-use super::node_rules::{node_affinity, node_ports, node_unschedulable, resources_fit, taint_toleration};
+use super::matching::untolerated;
+use super::node_rules::{has_room, node_affinity, node_ports, node_unschedulable, resources_fit, taint_toleration};
 use super::score::{self, Score};
 use super::snapshot::{NodeState, Snapshot};
 use super::spread::HardSpread;
@@ -24,7 +25,7 @@ pub struct Cycle<'a> {
     /// The pod's volumes, or the rule that refuses every node.
     volumes: Result<Vec<(Name, Arc<PvFact>)>, Reason>,
     spread: HardSpread<'a>,
-    terms: RequiredTerms<'a>,
+    terms: RequiredTerms,
 }
 
 impl<'a> Cycle<'a> {
@@ -60,21 +61,23 @@ impl<'a> Cycle<'a> {
         resources_fit(spec, &state.used, &fact.allocatable)?;
         volume_limits(self.snapshot, volumes, fact)?;
         volumes_reach(volumes, fact)?;
-        self.spread.filter(self.pod, fact)?;
-        self.terms.filter(self.snapshot, self.pod, fact)
+        self.spread.filter(state)?;
+        self.terms.filter(state)
     }
 
     /// The nodes that the pod fits, by name.
     pub fn feasible(&self) -> Vec<Name> {
-        self.known()
-            .filter(|(fact, state)| self.filter_known(fact, state).is_ok())
-            .map(|(fact, _)| fact.name.clone())
-            .collect()
+        self.known().filter(|(fact, state)| self.fits(fact, state)).map(|(fact, _)| fact.name.clone()).collect()
     }
 
     /// Scores nodes that the pod fits, in the order given. Unknown names are left out.
     pub fn score(&self, nodes: &[Name]) -> Vec<Score> {
-        score::score(self.snapshot, self.pod, nodes)
+        let states: Vec<(&NodeFact, &NodeState)> = nodes
+            .iter()
+            .filter_map(|name| self.snapshot.state(name))
+            .filter_map(|state| Some((state.fact.as_deref()?, state)))
+            .collect();
+        score::score(self.snapshot, self.pod, &states)
     }
 
     /// The node that the scheduler would bind the pod to; among equals the first by name.
@@ -82,28 +85,34 @@ impl<'a> Cycle<'a> {
     /// # Errors
     /// When the pod fits nowhere: each node and the first rule that it breaks.
     pub fn choose(&self) -> Result<Name, Vec<(Name, Reason)>> {
-        let mut feasible = Vec::new();
-        let mut refused = Vec::new();
-        for (fact, state) in self.known() {
-            match self.filter_known(fact, state) {
-                Ok(()) => feasible.push(fact.name.clone()),
-                Err(reason) => refused.push((fact.name.clone(), reason)),
-            }
-        }
-        if let [only] = &feasible[..] {
-            return Ok(only.clone());
+        let feasible: Vec<(&NodeFact, &NodeState)> =
+            self.known().filter(|(fact, state)| self.fits(fact, state)).collect();
+        if let [(only, _)] = feasible[..] {
+            return Ok(only.name.clone());
         }
         let mut best: Option<Score> = None;
-        for score in self.score(&feasible) {
+        for score in score::score(self.snapshot, self.pod, &feasible) {
             if best.as_ref().is_none_or(|best| score.total() > best.total()) {
                 best = Some(score);
             }
         }
-        best.map(|score| score.node).ok_or(refused)
+        best.map(|score| score.node).ok_or_else(|| {
+            let refused = |(fact, state): (&NodeFact, &NodeState)| {
+                self.filter_known(fact, state).err().map(|reason| (fact.name.clone(), reason))
+            };
+            self.known().filter_map(refused).collect()
+        })
+    }
+
+    /// As [`Self::filter_known`] tells: the rules that refuse most nodes come first, as none is named.
+    fn fits(&self, fact: &NodeFact, state: &NodeState) -> bool {
+        has_room(&self.pod.spec, &state.used, &fact.allocatable)
+            && untolerated(&self.pod.spec.tolerations, &fact.taints).is_none()
+            && self.filter_known(fact, state).is_ok()
     }
 
     fn known(&self) -> impl Iterator<Item = (&NodeFact, &NodeState)> {
-        self.snapshot.nodes.values().filter_map(|state| Some((state.fact.as_deref()?, state)))
+        self.snapshot.states().filter_map(|state| Some((state.fact.as_deref()?, state)))
     }
 }
 

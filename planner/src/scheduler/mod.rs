@@ -40,10 +40,11 @@
 mod affinity;
 mod cycle;
 pub(crate) mod matching;
+pub(crate) mod newcomer;
 mod node_rules;
 mod score;
 mod snapshot;
-mod spread;
+pub(crate) mod spread;
 mod volumes;
 
 pub use cycle::Cycle;

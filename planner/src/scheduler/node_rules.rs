@@ -14,9 +14,12 @@ const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// Plugin NodeUnschedulable: a cordoned node takes a pod only if the pod tolerates the cordon's taint.
 pub(super) fn node_unschedulable(spec: &PodSpecFact, node: &NodeFact) -> Result<(), Reason> {
+    if !node.unschedulable {
+        return Ok(());
+    }
     let cordon =
         Taint { key: Name::truncated(UNSCHEDULABLE_KEY), value: Name::default(), effect: TaintEffect::NoSchedule };
-    if node.unschedulable && !tolerates(&spec.tolerations, &cordon) {
+    if !tolerates(&spec.tolerations, &cordon) {
         return Err(Reason::Unschedulable);
     }
     Ok(())
@@ -60,6 +63,14 @@ fn ports_clash(wanted: &HostPort, taken: &HostPort) -> bool {
 
 fn protocol(port: &HostPort) -> &str {
     if port.protocol.is_empty() { "TCP" } else { &port.protocol }
+}
+
+/// Whether there is room for one more pod, CPU and memory: what [`resources_fit`] looks at first.
+pub(super) fn has_room(spec: &PodSpecFact, used: &Resources, allocatable: &Resources) -> bool {
+    let wanted = &spec.requests;
+    used.pods < allocatable.pods
+        && (wanted.cpu.0 <= 0 || wanted.cpu <= allocatable.cpu - used.cpu)
+        && (wanted.memory.0 <= 0 || wanted.memory <= allocatable.memory - used.memory)
 }
 
 /// Plugin NodeResourcesFit: room for one more pod, and for every resource that the pod asks for. A

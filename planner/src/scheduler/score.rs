@@ -49,20 +49,15 @@ impl Score {
     }
 }
 
-/// Scores the nodes, in their order; those without a known node are left out.
-pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[Name]) -> Vec<Score> {
-    let states: Vec<(&NodeFact, &NodeState)> = nodes
-        .iter()
-        .filter_map(|name| snapshot.nodes.get(name))
-        .filter_map(|state| Some((state.fact.as_deref()?, state)))
-        .collect();
+/// Scores the nodes, in their order.
+pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, states: &[(&NodeFact, &NodeState)]) -> Vec<Score> {
     let facts: Vec<&NodeFact> = states.iter().map(|(fact, _)| *fact).collect();
     let silent = || vec![0; facts.len()];
 
     let taint_toleration = normalise(facts.iter().map(|node| intolerable_preferences(pod, node)).collect(), true);
     let node_affinity = normalise(facts.iter().map(|node| preferred_weight(pod, node)).collect(), false);
-    let spread = spread::score(snapshot, pod, &facts).unwrap_or_else(silent);
-    let pod_affinity = affinity::score(snapshot, pod, &facts).unwrap_or_else(silent);
+    let spread = spread::score(snapshot, pod, states).unwrap_or_else(silent);
+    let pod_affinity = affinity::score(snapshot, pod, states).unwrap_or_else(silent);
 
     states
         .iter()

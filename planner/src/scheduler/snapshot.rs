@@ -1,8 +1,10 @@
 //! What the scheduler sees: nodes with the pods bound to them, and what rules refer to.
+//!
+//! Nodes have places, and labels and their values have numbers, so that a cycle compares integers;
+//! pods that rules cannot tell apart are one group, found by the labels that rules ask for.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Included, Unbounded};
 use std::sync::Arc;
 
 use journal_schema::facts::{
@@ -27,14 +29,21 @@ const DEFAULT_MEMORY: Bytes = Bytes(200 << 20);
 /// Adding, removing, binding and unbinding cost O(log n). A clone shares the facts.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    pub(super) nodes: BTreeMap<Name, NodeState>,
+    /// The place of each node, by name.
+    places: BTreeMap<Name, usize>,
+    slots: Vec<NodeState>,
+    /// Places that no node has.
+    free: Vec<usize>,
+    topology: Topology,
     pub(super) pods: BTreeMap<Key, BoundPod>,
     /// Where the bound pods are, by what selectors see of them.
-    pub(super) kinds: Grouped<PodKind>,
+    kinds: Grouped<Arc<PodKind>>,
+    /// The kinds that have a label with this value.
+    labelled: BTreeMap<(Name, Name), BTreeSet<Arc<PodKind>>>,
     /// Where the required anti-affinity terms of the bound pods hold.
-    pub(super) repelling: Grouped<OwnedTerm>,
+    repelling: Hooked<OwnedTerm>,
     /// Where the terms of the bound pods are that weigh when nodes are scored, with their weights.
-    pub(super) weighing: Grouped<(OwnedTerm, i64)>,
+    weighing: Hooked<(OwnedTerm, i64)>,
     pub(super) namespaces: BTreeMap<Name, Labels>,
     /// Volume of each claim; `None` until bound.
     pub(super) claims: BTreeMap<Key, Option<Name>>,
@@ -45,9 +54,49 @@ pub struct Snapshot {
     pub(super) selectors: BTreeMap<WorkloadId, Selector>,
 }
 
-/// How many bound pods of each group are on each node. Pods of one workload are alike, so a rule is
-/// asked once for all of them.
-pub(super) type Grouped<G> = BTreeMap<G, BTreeMap<Name, i64>>;
+/// How many bound pods of a group are at each node's place.
+pub(super) type Places = BTreeMap<usize, i64>;
+
+/// Groups of bound pods. Pods of one workload are alike, so a rule is asked once for all of them.
+type Grouped<G> = BTreeMap<G, Places>;
+
+/// Terms by a label that a pod must have to be selected; `None` for those that ask for none.
+type Hooked<T> = BTreeMap<Option<(Name, Name)>, Grouped<T>>;
+
+/// Numbers of label keys, and of the values of each.
+#[derive(Clone, Debug, Default)]
+struct Topology {
+    keys: BTreeMap<Name, u32>,
+    values: Vec<BTreeMap<Name, u32>>,
+}
+
+impl Topology {
+    /// The labels of a node by number, sorted.
+    fn row(&mut self, labels: &Labels) -> Vec<(u32, u32)> {
+        let mut row: Vec<(u32, u32)> = labels
+            .iter()
+            .map(|(key, value)| {
+                let key = number(&mut self.keys, key);
+                let index = key as usize;
+                if self.values.len() <= index {
+                    self.values.resize_with(index + 1, BTreeMap::new);
+                }
+                (key, number(&mut self.values[index], value))
+            })
+            .collect();
+        row.sort_unstable();
+        row
+    }
+}
+
+fn number(numbers: &mut BTreeMap<Name, u32>, name: &Name) -> u32 {
+    if let Some(number) = numbers.get(name) {
+        return *number;
+    }
+    let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+    numbers.insert(name.clone(), next);
+    next
+}
 
 /// What selectors see of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,12 +119,23 @@ const REQUIRED_AFFINITY_WEIGHT: i64 = 1;
 /// One node, or only the pods bound to a name whose node is not known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeState {
+    pub(super) place: usize,
     pub(super) fact: Option<Arc<NodeFact>>,
+    /// Numbers of its labels' keys and values, sorted.
+    row: Vec<(u32, u32)>,
     pub(super) pods: BTreeSet<Key>,
     /// Sum of requests; `pods` is the number of pods.
     pub(super) used: Resources,
     /// Sum of CPU and memory with defaults for containers that request none.
     pub(super) scored: (MilliCpu, Bytes),
+}
+
+impl NodeState {
+    /// The number of its value of a label.
+    pub(super) fn domain(&self, key: u32) -> Option<u32> {
+        let found = self.row.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        Some(self.row[found].1)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -169,47 +229,71 @@ impl Snapshot {
     /// Adds a node, or replaces it; the pods bound to its name stay bound.
     pub fn put_node(&mut self, node: impl Into<Arc<NodeFact>>) {
         let node = node.into();
-        let name = node.name.clone();
-        self.nodes.entry(name).or_default().fact = Some(node);
+        let row = self.topology.row(&node.labels);
+        let place = self.place(&node.name);
+        self.slots[place].row = row;
+        self.slots[place].fact = Some(node);
     }
 
     /// Takes a node away. Pods bound to it stay bound to its name and count nowhere.
     pub fn remove_node(&mut self, name: &str) -> Option<Arc<NodeFact>> {
-        let state = self.nodes.get_mut(name)?;
-        let fact = state.fact.take();
-        if state.pods.is_empty() {
-            self.nodes.remove(name);
-        }
+        let place = *self.places.get(name)?;
+        let fact = self.slots[place].fact.take();
+        self.forget_if_empty(name, place);
         fact
+    }
+
+    /// The place of a name, made when it has none.
+    fn place(&mut self, name: &Name) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = self.free.pop().unwrap_or(self.slots.len());
+        let state = NodeState { place, ..NodeState::default() };
+        if place == self.slots.len() {
+            self.slots.push(state)
+        } else {
+            self.slots[place] = state
+        }
+        self.places.insert(name.clone(), place);
+        place
+    }
+
+    /// Frees the place of a name without a known node and without pods.
+    fn forget_if_empty(&mut self, name: &str, place: usize) {
+        if self.slots[place].fact.is_none() && self.slots[place].pods.is_empty() {
+            self.places.remove(name);
+            self.free.push(place);
+        }
     }
 
     /// Binds a pod to a node, from wherever it was bound before. No rule is asked.
     pub fn bind(&mut self, pod: impl Into<Arc<PodFact>>, node: &Name) {
         let pod = pod.into();
         self.unbind(&pod.key);
-        let state = self.nodes.entry(node.clone()).or_default();
+        let place = self.place(node);
+        let state = &mut self.slots[place];
         state.pods.insert(pod.key.clone());
         state.used.add(&pod.spec.requests);
         state.used.pods = count(&state.pods);
         let (cpu, memory) = scored_requests(&pod.spec);
         state.scored = (state.scored.0 + cpu, state.scored.1 + memory);
-        self.count(&pod, node, 1);
+        self.count(&pod, place, 1);
         self.pods.insert(pod.key.clone(), BoundPod { pod, node: node.clone() });
     }
 
     /// Takes a pod from its node; tells both, or `None` when it was not bound.
     pub fn unbind(&mut self, key: &Key) -> Option<(Arc<PodFact>, Name)> {
         let BoundPod { pod, node } = self.pods.remove(key)?;
-        self.count(&pod, &node, -1);
-        if let Some(state) = self.nodes.get_mut(&node) {
+        if let Some(place) = self.places.get(&node).copied() {
+            self.count(&pod, place, -1);
+            let state = &mut self.slots[place];
             state.pods.remove(key);
             state.used.sub(&pod.spec.requests);
             state.used.pods = count(&state.pods);
             let (cpu, memory) = scored_requests(&pod.spec);
             state.scored = (state.scored.0 - cpu, state.scored.1 - memory);
-            if state.fact.is_none() && state.pods.is_empty() {
-                self.nodes.remove(&node);
-            }
+            self.forget_if_empty(&node, place);
         }
         Some((pod, node))
     }
@@ -226,7 +310,22 @@ impl Snapshot {
 
     /// Every known node, by name.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeFact> {
-        self.nodes.values().filter_map(|state| state.fact.as_deref())
+        self.states().filter_map(|state| state.fact.as_deref())
+    }
+
+    /// Every place that a name has, by name.
+    pub(super) fn states(&self) -> impl Iterator<Item = &NodeState> {
+        self.places.values().map(|place| &self.slots[*place])
+    }
+
+    /// One more than the largest place.
+    pub(super) fn most_places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What is at a place.
+    pub(super) fn at(&self, place: usize) -> &NodeState {
+        &self.slots[place]
     }
 
     /// The node that a pod is bound to.
@@ -285,38 +384,70 @@ impl Snapshot {
     }
 
     pub(super) fn state(&self, node: &str) -> Option<&NodeState> {
-        self.nodes.get(node)
+        self.places.get(node).map(|place| &self.slots[*place])
     }
 
-    /// The kinds of bound pods of a namespace, with their numbers by node.
-    pub(super) fn namespace_kinds(&self, namespace: &Name) -> impl Iterator<Item = (&PodKind, &BTreeMap<Name, i64>)> {
-        let first = PodKind { namespace: namespace.clone(), labels: Labels::new(), terminating: false };
-        self.kinds.range((Included(first), Unbounded)).take_while(move |(kind, _)| kind.namespace == *namespace)
+    /// The kinds of bound pods that a selector may select: all that have one of its labels, where it
+    /// asks for any.
+    pub(super) fn kinds_for(&self, selector: &Selector) -> impl Iterator<Item = (&PodKind, &Places)> {
+        let hook = hook_of(selector);
+        let all = hook.is_none().then(|| self.kinds.iter()).into_iter().flatten();
+        let found = hook.and_then(|hook| self.labelled.get(&hook)).into_iter().flatten();
+        all.chain(found.filter_map(|kind| self.kinds.get_key_value(kind))).map(|(kind, places)| (&**kind, places))
     }
 
-    /// A known node's value of a topology key.
-    pub(super) fn domain(&self, node: &Name, key: &Name) -> Option<&Name> {
-        self.nodes.get(node)?.fact.as_ref()?.labels.get(key)
+    /// The anti-affinity terms of bound pods that may select a pod with these labels.
+    pub(super) fn repelling_for(&self, labels: &Labels) -> impl Iterator<Item = (&OwnedTerm, &Places)> {
+        hooked_for(&self.repelling, labels)
+    }
+
+    /// The weighing terms of bound pods that may select a pod with these labels.
+    pub(super) fn weighing_for(&self, labels: &Labels) -> impl Iterator<Item = (&(OwnedTerm, i64), &Places)> {
+        hooked_for(&self.weighing, labels)
+    }
+
+    /// The number of a topology key; `None` when no node has it.
+    pub(super) fn key(&self, key: &Name) -> Option<u32> {
+        self.topology.keys.get(key).copied()
+    }
+
+    /// How many values of a key there are; all are numbered below.
+    pub(super) fn domains(&self, key: u32) -> usize {
+        self.topology.values.get(key as usize).map_or(0, BTreeMap::len)
     }
 
     /// Enters a pod into the groups, or takes it out.
-    fn count(&mut self, pod: &PodFact, node: &Name, by: i64) {
+    fn count(&mut self, pod: &PodFact, place: usize, by: i64) {
         let namespace = &pod.key.namespace;
-        let kind = PodKind {
+        let kind = Arc::new(PodKind {
             namespace: namespace.clone(),
             labels: pod.labels.clone(),
             terminating: pod.deletion_at.is_some(),
-        };
-        enter(&mut self.kinds, kind, node, by);
+        });
+        let known = self.kinds.contains_key(&kind);
+        enter(&mut self.kinds, Arc::clone(&kind), place, by);
+        if known != self.kinds.contains_key(&kind) {
+            for (key, value) in &kind.labels {
+                let same = self.labelled.entry((key.clone(), value.clone())).or_default();
+                if known {
+                    same.remove(&kind)
+                } else {
+                    same.insert(Arc::clone(&kind))
+                };
+                if same.is_empty() {
+                    self.labelled.remove(&(key.clone(), value.clone()));
+                }
+            }
+        }
         let owned = |term: &PodTerm| OwnedTerm { namespace: namespace.clone(), term: term.clone() };
         for term in &pod.spec.pod_anti_affinity {
-            enter(&mut self.repelling, owned(term), node, by);
+            enter_hooked(&mut self.repelling, term, owned(term), place, by);
         }
         for term in &pod.spec.pod_affinity {
-            enter(&mut self.weighing, (owned(term), REQUIRED_AFFINITY_WEIGHT), node, by);
+            enter_hooked(&mut self.weighing, term, (owned(term), REQUIRED_AFFINITY_WEIGHT), place, by);
         }
         for (weight, term) in &pod.spec.pod_preferences {
-            enter(&mut self.weighing, (owned(term), i64::from(*weight)), node, by);
+            enter_hooked(&mut self.weighing, term, (owned(term), i64::from(*weight)), place, by);
         }
     }
 
@@ -343,16 +474,38 @@ fn count(pods: &BTreeSet<Key>) -> i64 {
     i64::try_from(pods.len()).unwrap_or(i64::MAX)
 }
 
-/// Changes a group's number on a node; what comes to zero is taken out.
-fn enter<G: Ord>(groups: &mut Grouped<G>, group: G, node: &Name, by: i64) {
+/// The label that a selector asks for first; a pod without it is not selected.
+fn hook_of(selector: &Selector) -> Option<(Name, Name)> {
+    selector.labels.iter().next().map(|(key, value)| (key.clone(), value.clone()))
+}
+
+/// Terms that may select a pod with these labels.
+fn hooked_for<'a, T>(terms: &'a Hooked<T>, labels: &Labels) -> impl Iterator<Item = (&'a T, &'a Places)> {
+    let hooks = labels.iter().map(|(key, value)| Some((key.clone(), value.clone()))).chain([None]);
+    let lists: Vec<&Grouped<T>> =
+        if terms.is_empty() { Vec::new() } else { hooks.filter_map(|hook| terms.get(&hook)).collect() };
+    lists.into_iter().flatten()
+}
+
+fn enter_hooked<T: Ord>(terms: &mut Hooked<T>, term: &PodTerm, what: T, place: usize, by: i64) {
+    let hook = term.selector.as_ref().and_then(hook_of);
+    let groups = terms.entry(hook.clone()).or_default();
+    enter(groups, what, place, by);
+    if groups.is_empty() {
+        terms.remove(&hook);
+    }
+}
+
+/// Changes a group's number at a place; what comes to zero is taken out.
+fn enter<G: Ord>(groups: &mut Grouped<G>, group: G, node: usize, by: i64) {
     let mut nodes = match groups.entry(group) {
         Entry::Vacant(vacant) => vacant.insert_entry(BTreeMap::new()),
         Entry::Occupied(occupied) => occupied,
     };
-    let number = nodes.get_mut().entry(node.clone()).or_default();
+    let number = nodes.get_mut().entry(node).or_default();
     *number += by;
     if *number == 0 {
-        nodes.get_mut().remove(node);
+        nodes.get_mut().remove(&node);
         if nodes.get().is_empty() {
             nodes.remove();
         }

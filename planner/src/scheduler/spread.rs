@@ -1,14 +1,12 @@
 //! Plugin PodTopologySpread: pods of a kind are spread evenly over zones, nodes or other domains.
 
-use std::collections::BTreeMap;
-
 use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, Selector, SpreadConstraint, WorkloadId, WorkloadKind};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 
 use super::matching::{node_affinity_matches, selector_is_empty, selector_matches, untolerated};
 use super::score::normalise_spread;
-use super::snapshot::Snapshot;
+use super::snapshot::{NodeState, Snapshot};
 
 /// Key of the label that every node has by its own name.
 pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -23,10 +21,14 @@ pub(super) struct HardSpread<'a> {
 
 struct Counted<'a> {
     constraint: &'a SpreadConstraint,
-    /// Matching pods per domain that counts; a domain without any is there with zero.
-    domains: BTreeMap<&'a Name, i64>,
+    /// The number of its topology key; `None` when no node has it.
+    key: Option<u32>,
+    /// Matching pods per domain; what does not count is `None`.
+    domains: Vec<Option<i64>>,
     /// The fewest in any domain; zero with fewer domains than `minDomains`.
     least: i64,
+    /// Whether the pod counts itself.
+    own: i64,
 }
 
 impl<'a> HardSpread<'a> {
@@ -34,30 +36,31 @@ impl<'a> HardSpread<'a> {
     /// of the pod's hard constraints that the constraint's policies let in.
     pub(super) fn new(snapshot: &'a Snapshot, pod: &'a PodFact) -> Self {
         let hard: Vec<&SpreadConstraint> = pod.spec.spread.iter().filter(|constraint| constraint.hard).collect();
+        let keys = numbers(snapshot, &hard);
         let counted = hard
             .iter()
-            .map(|constraint| {
-                let mut domains: BTreeMap<&Name, i64> = BTreeMap::new();
-                for node in snapshot.nodes() {
-                    if has_all_keys(&hard, node)
-                        && lets_in(constraint, pod, node)
-                        && let Some(value) = node.labels.get(&constraint.topology_key)
-                    {
-                        domains.entry(value).or_default();
-                    }
+            .zip(&keys)
+            .map(|(constraint, key)| {
+                let mut domains = vec![None; key.map_or(0, |key| snapshot.domains(key))];
+                let domain = |state: &NodeState| {
+                    let counts = has_all(&keys, state)
+                        && state.fact.as_deref().is_some_and(|node| lets_in(constraint, pod, node));
+                    if counts { key.and_then(|key| state.domain(key)) } else { None }
+                };
+                for domain in snapshot.states().filter_map(domain) {
+                    domains[domain as usize].get_or_insert(0);
                 }
-                for (node, count) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
-                    if has_all_keys(&hard, node)
-                        && lets_in(constraint, pod, node)
-                        && let Some(value) = node.labels.get(&constraint.topology_key)
-                    {
-                        *domains.entry(value).or_default() += count;
+                for (place, count) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
+                    if let Some(domain) = domain(snapshot.at(place)) {
+                        *domains[domain as usize].get_or_insert(0) += count;
                     }
                 }
                 let least_domains = usize::try_from(constraint.min_domains.unwrap_or(1)).unwrap_or(0);
+                let present = domains.iter().flatten();
                 let least =
-                    if domains.len() < least_domains { 0 } else { domains.values().copied().min().unwrap_or(0) };
-                Counted { constraint, domains, least }
+                    if present.clone().count() < least_domains { 0 } else { present.copied().min().unwrap_or(0) };
+                let own = constraint.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels));
+                Counted { constraint, key: *key, domains, least, own: i64::from(own) }
             })
             .collect();
         Self { counted }
@@ -66,13 +69,11 @@ impl<'a> HardSpread<'a> {
     /// Whether one more pod on this node keeps each constraint: with `m` matching pods in the
     /// node's domain and at least `g` in every domain, `m + self − g ≤ maxSkew`. With fewer domains
     /// than `minDomains`, `g` is zero. A node without the key is refused.
-    pub(super) fn filter(&self, pod: &PodFact, node: &NodeFact) -> Result<(), Reason> {
-        for Counted { constraint, domains, least } in &self.counted {
+    pub(super) fn filter(&self, node: &NodeState) -> Result<(), Reason> {
+        for Counted { constraint, key, domains, least, own } in &self.counted {
             let refuse = || Err(Reason::TopologySpread { key: constraint.topology_key.clone() });
-            let Some(value) = node.labels.get(&constraint.topology_key) else { return refuse() };
-            let own =
-                i64::from(constraint.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels)));
-            let here = domains.get(value).copied().unwrap_or(0);
+            let Some(domain) = key.and_then(|key| node.domain(key)) else { return refuse() };
+            let here = domains.get(domain as usize).copied().flatten().unwrap_or(0);
             if here + own - least > i64::from(constraint.max_skew) {
                 return refuse();
             }
@@ -81,8 +82,13 @@ impl<'a> HardSpread<'a> {
     }
 }
 
-fn has_all_keys(constraints: &[&SpreadConstraint], node: &NodeFact) -> bool {
-    constraints.iter().all(|constraint| node.labels.contains_key(&constraint.topology_key))
+/// The numbers of the constraints' topology keys.
+fn numbers(snapshot: &Snapshot, constraints: &[&SpreadConstraint]) -> Vec<Option<u32>> {
+    constraints.iter().map(|constraint| snapshot.key(&constraint.topology_key)).collect()
+}
+
+fn has_all(keys: &[Option<u32>], node: &NodeState) -> bool {
+    keys.iter().all(|key| key.is_some_and(|key| node.domain(key).is_some()))
 }
 
 /// The constraint's inclusion policies: whether a node counts for it.
@@ -91,26 +97,29 @@ fn lets_in(constraint: &SpreadConstraint, pod: &PodFact, node: &NodeFact) -> boo
         && (!constraint.honor_taints || untolerated(&pod.spec.tolerations, &node.taints).is_none())
 }
 
-/// Known nodes with bound pods that a constraint counts, and how many: of the pod's namespace,
-/// selected, not terminating. An empty selector counts none, although it matches the pod itself. A
-/// node may come more than once.
+/// Places of known nodes with bound pods that a constraint counts, and how many: of the pod's
+/// namespace, selected, not terminating. An empty selector counts none, although it matches the pod
+/// itself. A place may come more than once.
 fn matching_pods<'a>(
     snapshot: &'a Snapshot,
     pod: &'a PodFact,
     selector: Option<&'a Selector>,
-) -> impl Iterator<Item = (&'a NodeFact, i64)> {
+) -> impl Iterator<Item = (usize, i64)> {
     selector.filter(|selector| !selector_is_empty(selector)).into_iter().flat_map(move |selector| {
         snapshot
-            .namespace_kinds(&pod.key.namespace)
-            .filter(|(kind, _)| !kind.terminating && selector_matches(selector, &kind.labels))
-            .flat_map(|(_, nodes)| nodes)
-            .filter_map(|(node, count)| Some((snapshot.node(node)?, *count)))
+            .kinds_for(selector)
+            .filter(|(kind, _)| {
+                kind.namespace == pod.key.namespace && !kind.terminating && selector_matches(selector, &kind.labels)
+            })
+            .flat_map(|(_, places)| places)
+            .map(|(place, count)| (*place, *count))
+            .filter(|(place, _)| snapshot.at(*place).fact.is_some())
     })
 }
 
 /// Scores of nodes by soft constraints (or the defaults), normalised to 0–100; `None` when the pod
 /// has none and the plugin stays silent.
-pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[&NodeFact]) -> Option<Vec<i64>> {
+pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[(&NodeFact, &NodeState)]) -> Option<Vec<i64>> {
     let own = !pod.spec.spread.is_empty();
     let constraints: Vec<SpreadConstraint> = if own {
         pod.spec.spread.iter().filter(|constraint| !constraint.hard).cloned().collect()
@@ -120,33 +129,38 @@ pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[&NodeFact]) -> 
     if constraints.is_empty() {
         return None;
     }
-    let soft: Vec<&SpreadConstraint> = constraints.iter().collect();
+    let keys = numbers(snapshot, &constraints.iter().collect::<Vec<_>>());
     // With the defaults a node without a zone is still spread by its name.
-    let ignored = |node: &NodeFact| own && !has_all_keys(&soft, node);
+    let ignored = |state: &NodeState| own && !has_all(&keys, state);
 
-    let mut raw: Vec<Option<f64>> = nodes.iter().map(|node| (!ignored(node)).then_some(0.0)).collect();
-    for constraint in &soft {
+    let mut raw: Vec<Option<f64>> = nodes.iter().map(|(_, state)| (!ignored(state)).then_some(0.0)).collect();
+    for (constraint, key) in constraints.iter().zip(&keys) {
         let by_node = constraint.topology_key.as_str() == HOSTNAME;
-        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
-        for node in nodes.iter().filter(|node| !ignored(node)) {
-            counts.entry(if by_node { &node.name } else { node.label(&constraint.topology_key) }).or_default();
+        // By place, or by domain with one more for the nodes that have none.
+        let none = key.map_or(0, |key| snapshot.domains(key));
+        let index = |state: &NodeState| {
+            if by_node { state.place } else { key.and_then(|key| state.domain(key)).map_or(none, |d| d as usize) }
+        };
+        let mut counts: Vec<Option<i64>> = vec![None; if by_node { snapshot.most_places() } else { none + 1 }];
+        for (_, state) in nodes.iter().filter(|(_, state)| !ignored(state)) {
+            counts[index(state)].get_or_insert(0);
         }
-        for (node, number) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
+        for (place, number) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
+            let state = snapshot.at(place);
             // A node's own pods count whatever the policies say, as in the real plugin.
-            if by_node || (!ignored(node) && lets_in(constraint, pod, node)) {
-                let domain = if by_node { &node.name } else { node.label(&constraint.topology_key) };
-                if let Some(count) = counts.get_mut(domain) {
-                    *count += number;
-                }
+            let counts_here = || state.fact.as_deref().is_some_and(|node| lets_in(constraint, pod, node));
+            if (by_node || (!ignored(state) && counts_here()))
+                && let Some(count) = &mut counts[index(state)]
+            {
+                *count += number;
             }
         }
-        let weight = natural_log(counts.len() + 2);
-        for (node, score) in nodes.iter().zip(&mut raw) {
+        let weight = natural_log(counts.iter().flatten().count() + 2);
+        for ((_, state), score) in nodes.iter().zip(&mut raw) {
             if let Some(score) = score
-                && node.labels.contains_key(&constraint.topology_key)
+                && key.is_some_and(|key| state.domain(key).is_some())
             {
-                let domain = if by_node { &node.name } else { node.label(&constraint.topology_key) };
-                let count = counts.get(domain).copied().unwrap_or(0);
+                let count = counts[index(state)].unwrap_or(0);
                 *score += exact(count) * weight + f64::from(constraint.max_skew - 1);
             }
         }
@@ -194,7 +208,7 @@ fn exact(count: i64) -> f64 {
 
 /// Natural logarithm by the four basic operations, so that every machine gives the same bits.
 /// ln(n) = k·ln 2 + 2·artanh((m−1)/(m+1)) for n = m·2^k with 1 ≤ m < 2.
-fn natural_log(n: usize) -> f64 {
+pub(crate) fn natural_log(n: usize) -> f64 {
     let halvings = n.max(1).ilog2();
     let m = exact(i64::try_from(n.max(1)).unwrap_or(i64::MAX)) / exact(1 << halvings);
     let ratio = (m - 1.0) / (m + 1.0);

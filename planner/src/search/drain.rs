@@ -1,6 +1,7 @@
 //! Emptying nodes into the room that others have, and placing what is pending.
 
 use super::Goal;
+use crate::moves::MOVE;
 use crate::state::State;
 
 /// Items in the order in which they are placed: what is worth most first.
@@ -75,7 +76,7 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
             (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
         let waste = |host: usize| -> i64 {
             let runs: i64 = state.pods[host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
-            let moves = i64::try_from(state.model.hosts[host].home.len()).unwrap_or(0) * goal.move_penalty;
+            let moves = state.model.hosts[host].toll * goal.move_penalty / MOVE;
             (state.model.hosts[host].price.unwrap_or(0) - moves) * 1000 - runs
         };
         nodes.sort_by_key(|host| (-waste(*host), *host));

@@ -5,11 +5,12 @@
 //! nodes and the pending pods go.
 
 mod drain;
-mod random;
+pub(crate) mod random;
 mod ruin;
 
 use crate::bound::Bound;
 use crate::model::Model;
+use crate::moves::MOVE;
 use crate::state::State;
 
 /// Price of a pod without a place: more than any machine.
@@ -19,7 +20,7 @@ pub(crate) const HOMELESS: i64 = 1_000_000_000_000;
 pub(crate) struct Goal<'b> {
     /// Unit prices and worths that guide it.
     pub(crate) bound: &'b Bound,
-    /// Micro-USD per hour for each pod that moves.
+    /// Micro-USD per hour for each ordinary pod that moves.
     pub(crate) move_penalty: i64,
     /// Steps.
     pub(crate) steps: u32,
@@ -31,7 +32,7 @@ impl Goal<'_> {
     /// Price of a placement, moves and homeless pods included.
     pub(crate) fn price(&self, state: &State<'_, '_>) -> i64 {
         state.cost
-            + self.move_penalty * state.moved
+            + self.move_penalty * state.toll / MOVE
             + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
     }
 }
@@ -68,7 +69,11 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.
 pub(crate) fn spread_kept(state: &State<'_, '_>) -> bool {
-    let relations = &state.model.relations;
-    (0..relations.spreads.len())
-        .all(|spread| state.skew(spread) <= relations.spreads[spread].max_skew.max(relations.spreads[spread].skew_now))
+    spread_excess(state) == 0
+}
+
+/// By how much spread constraints over zones are worse than they may be, or than they were.
+pub(crate) fn spread_excess(state: &State<'_, '_>) -> i64 {
+    let spreads = state.model.relations.spreads.iter().enumerate();
+    spreads.map(|(index, spread)| (state.skew(index) - spread.max_skew.max(spread.skew_now)).max(0)).sum()
 }

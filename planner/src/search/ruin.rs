@@ -7,14 +7,15 @@
 use super::random::Random;
 use super::{Goal, drain, spread_kept};
 use crate::model::{Amounts, DIMS, add};
+use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
 
 /// Steps after which the list of wasteful hosts is made again.
 const HOT_LIST_STEPS: u32 = 128;
 /// Most hosts that one step closes.
-const MOST_RUINED: usize = 8;
+const MOST_RUINED: usize = 4;
 /// Machines that are tried when the rest is packed.
-const TRIED_MACHINES: usize = 7;
+const TRIED_MACHINES: usize = 30;
 /// Pods of the rest that a machine is tried with; all of what fits is packed once it is chosen.
 const TRIED_PODS: usize = 400;
 /// Machines that are tried for all of the rest at once.
@@ -197,8 +198,8 @@ impl<'g, 'b> Search<'g, 'b> {
     /// What closing a host saves, moves included.
     fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
         if host < state.nodes() {
-            let moves = i64::try_from(state.model.hosts[host].home.len()).unwrap_or(0);
-            state.model.hosts[host].price.unwrap_or(0) - moves * self.goal.move_penalty
+            let host = &state.model.hosts[host];
+            host.price.unwrap_or(0) - host.toll * self.goal.move_penalty / MOVE
         } else {
             state.model.machines[state.machine[host]].offer.price
         }

@@ -6,8 +6,9 @@
 //! prefers. Where every pod finds a place the rehearsal is the plan's order and its expectation of
 //! where pods go.
 //!
-//! Small plans are rehearsed on the reference model ([`crate::scheduler`]), large ones on the
-//! compiled model with the scores that matter most ([`preferences`]).
+//! A change is rehearsed many times on the compiled model with the scores that matter most
+//! ([`preferences`]) while it is sought, and on the reference model ([`crate::scheduler`]) before it
+//! is believed.
 
 mod preferences;
 mod reference;
@@ -19,8 +20,14 @@ use crate::state::{NOWHERE, State};
 use preferences::Preferences;
 use reference::Reference;
 
-/// Moves × hosts up to which the reference model is used.
-const REFERENCE_WORK: usize = 250_000;
+/// Which model of the scheduler a change is rehearsed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// The compiled one: fast, and without the preferences that pods state themselves.
+    Compiled,
+    /// The reference.
+    Reference,
+}
 
 /// One step: an item goes to a host slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +37,7 @@ pub(crate) struct Step {
 }
 
 /// What is to be done: by host slot, which present nodes leave and which machines are new.
+#[derive(Clone)]
 pub(crate) struct Change {
     /// Present nodes that leave, ascending.
     pub(crate) leaving: Vec<usize>,
@@ -70,7 +78,7 @@ enum Chooser<'a> {
 }
 
 /// Rehearses a change. Time: moves × hosts.
-pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change) -> Rehearsal<'m, 'a> {
+pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rules) -> Rehearsal<'m, 'a> {
     let mut state = State::present(model, change.machines.len() + crate::settle::SPARE_SLOTS);
     for machine in &change.machines {
         state.boot(*machine);
@@ -85,12 +93,10 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change) -> Rehears
     // The scheduler tries pending pods before anything moves, in an order of its own.
     let mut waiting: Vec<usize> =
         model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
-    let work = (moving.len() + waiting.len()) * (model.hosts.len() + change.machines.len());
     waiting.append(&mut moving);
-    let mut chooser = if work <= REFERENCE_WORK {
-        Chooser::Reference(Box::new(Reference::new(model, change)))
-    } else {
-        Chooser::Compiled(Box::new(Preferences::new(&state, leaving)))
+    let mut chooser = match rules {
+        Rules::Reference => Chooser::Reference(Box::new(Reference::new(model, change))),
+        Rules::Compiled => Chooser::Compiled(Box::new(Preferences::new(&state, &leaving))),
     };
 
     let mut steps = Vec::new();

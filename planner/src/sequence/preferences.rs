@@ -2,14 +2,17 @@
 //!
 //! The scores of the default plugins that differ on an ordinary cluster: NodeResourcesFit (least
 //! allocated), NodeResourcesBalancedAllocation, and PodTopologySpread with the scheduler's own soft
-//! constraints for pods of one ReplicaSet or StatefulSet. Preferences that a pod states itself are
+//! constraints for pods of one ReplicaSet or StatefulSet, by its selector. Preferences that a pod states itself are
 //! left to the reference model.
 
 use std::collections::BTreeMap;
 
-use journal_schema::facts::OwnerKind;
+use journal_schema::facts::{Key, Labels, OwnerKind, PodFact, Selector, WorkloadId, WorkloadKind};
+use journal_schema::text::Name;
 
-use crate::model::{CPU, MEMORY};
+use crate::model::{CPU, MEMORY, Model};
+use crate::rules::selector_matches;
+use crate::scheduler::spread::natural_log;
 use crate::state::State;
 
 /// No group.
@@ -17,8 +20,6 @@ const NONE: usize = usize::MAX;
 
 /// The scheduler's preferences.
 pub(super) struct Preferences {
-    /// By slot: it takes no new pod.
-    leaving: Vec<bool>,
     /// By slot: allocatable CPU and memory.
     total: Vec<[i64; 2]>,
     /// By slot: the number of its zone.
@@ -26,16 +27,18 @@ pub(super) struct Preferences {
     zones: usize,
     /// By item: the ReplicaSet or StatefulSet it is spread with.
     group: Vec<usize>,
+    /// By item: whose selectors count it.
+    counted: Vec<Vec<usize>>,
     /// By group and slot: its pods there.
     on_host: Vec<BTreeMap<usize, i64>>,
     /// By group and zone.
     in_zone: Vec<Vec<i64>>,
-    /// Slots in the order of their names: among equals the first is chosen.
+    /// Slots that take new pods, in the order of their names: among equals the first is chosen.
     order: Vec<usize>,
 }
 
 impl Preferences {
-    pub(super) fn new(state: &State<'_, '_>, leaving: Vec<bool>) -> Self {
+    pub(super) fn new(state: &State<'_, '_>, leaving: &[bool]) -> Self {
         let model = state.model;
         let mut zones: BTreeMap<String, usize> = BTreeMap::new();
         let (mut total, mut zone, mut names) = (Vec::new(), Vec::new(), Vec::new());
@@ -51,7 +54,7 @@ impl Preferences {
                 (&fact.allocatable, crate::eligibility::zone_of(fact).to_owned())
             } else {
                 let pool = &model.input.pools[model.machines[state.machine[slot]].offer.pool];
-                names.push((super::reference::new_name(slot - state.nodes()), slot));
+                names.push((super::reference::new_name(slot - state.nodes()).to_string(), slot));
                 (&pool.allocatable, pool.zone.to_string())
             };
             total.push([allocatable.cpu.0.max(1), allocatable.memory.0.max(1)]);
@@ -59,28 +62,17 @@ impl Preferences {
             zone.push(*zones.entry(own_zone).or_insert(next));
         }
         names.sort();
-        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut group = Vec::new();
-        for item in &model.items {
-            let owner =
-                item.fact.owner.as_ref().filter(|o| matches!(o.kind, OwnerKind::ReplicaSet | OwnerKind::StatefulSet));
-            group.push(match owner {
-                Some(owner) => {
-                    let next = groups.len();
-                    *groups.entry(owner.uid.as_str()).or_insert(next)
-                }
-                None => NONE,
-            });
-        }
+        let receives = |slot: &usize| !leaving[*slot] && model.hosts.get(*slot).is_none_or(|host| host.receives);
+        let (group, counted, groups) = groups(model);
         let mut preferences = Self {
-            leaving,
             total,
             zones: zones.len(),
             zone,
-            on_host: vec![BTreeMap::new(); groups.len()],
-            in_zone: vec![vec![0; zones.len()]; groups.len()],
+            on_host: vec![BTreeMap::new(); groups],
+            in_zone: vec![vec![0; zones.len()]; groups],
             group,
-            order: names.into_iter().map(|(_, slot)| slot).collect(),
+            counted,
+            order: names.into_iter().map(|(_, slot)| slot).filter(receives).collect(),
         };
         for (item, host) in state.at.iter().enumerate() {
             if *host != crate::state::NOWHERE {
@@ -92,31 +84,25 @@ impl Preferences {
 
     /// Counts a pod that came to a host.
     pub(super) fn arrived(&mut self, item: usize, host: usize) {
-        let group = self.group[item];
-        if group != NONE {
-            *self.on_host[group].entry(host).or_default() += 1;
-            self.in_zone[group][self.zone[host]] += 1;
-        }
+        self.count(item, host, 1);
     }
 
     /// Counts a pod that left a host.
     pub(super) fn left(&mut self, item: usize, host: usize) {
-        let group = self.group[item];
-        if group != NONE {
-            *self.on_host[group].entry(host).or_default() -= 1;
-            self.in_zone[group][self.zone[host]] -= 1;
+        self.count(item, host, -1);
+    }
+
+    fn count(&mut self, item: usize, host: usize, by: i64) {
+        for group in &self.counted[item] {
+            *self.on_host[*group].entry(host).or_default() += by;
+            self.in_zone[*group][self.zone[host]] += by;
         }
     }
 
     /// The host that the scheduler would choose; `None` when none takes the item.
     pub(super) fn choose(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
         let class = state.model.items[item].class;
-        let feasible: Vec<usize> = self
-            .order
-            .iter()
-            .copied()
-            .filter(|host| state.open[*host] && !self.leaving[*host] && state.fits(class, *host))
-            .collect();
+        let feasible: Vec<usize> = self.order.iter().copied().filter(|host| state.fits(class, *host)).collect();
         if let [only] = feasible[..] {
             return Some(only);
         }
@@ -127,13 +113,12 @@ impl Preferences {
             let total = self.total[*host];
             let room = &state.room[*host];
             let free = [room[CPU] - request[CPU], room[MEMORY] - request[MEMORY]];
-            // A pebibyte in thousandths is still far from the largest integer.
-            let share = |dim: usize, amount: i64| amount.max(0) * 1000 / total[dim];
-            let least_allocated = i64::midpoint(share(0, free[0]) / 10, share(1, free[1]) / 10);
-            let distance = |a: i64, b: i64| (share(0, a) - share(1, b)).abs() / 2;
+            let free_share = |dim: usize| free[dim].max(0) * 100 / total[dim];
+            let least_allocated = i64::midpoint(free_share(0), free_share(1));
             // 50 to 100 by how much the pod improves the balance; 75 when it changes nothing.
-            let better = (distance(room[CPU], room[MEMORY]) - distance(free[0], free[1])) / 10;
-            let score = least_allocated + 50 + (50 + better) / 2 + 2 * spread.get(index).copied().unwrap_or(0);
+            let better = balance(total, free) - balance(total, [room[CPU], room[MEMORY]]);
+            let balanced = if request[CPU] == 0 && request[MEMORY] == 0 { 0 } else { 50 + (50 + better) / 2 };
+            let score = least_allocated + balanced + 2 * spread.get(index).copied().unwrap_or(0);
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, *host));
             }
@@ -151,13 +136,13 @@ impl Preferences {
         for host in feasible {
             present[self.zone[*host]] = true;
         }
-        let weights = (thousand_ln(feasible.len() + 2), thousand_ln(present.iter().filter(|p| **p).count() + 2));
+        let weights = (millionths_ln(feasible.len() + 2), millionths_ln(present.iter().filter(|p| **p).count() + 2));
         // Three per host and five per zone are free: their constant is the same on every host.
         let raw: Vec<i64> = feasible
             .iter()
             .map(|host| {
                 let here = self.on_host[group].get(host).copied().unwrap_or(0);
-                (here * weights.0 + self.in_zone[group][self.zone[*host]] * weights.1 + 500) / 1000 + 6
+                (here * weights.0 + self.in_zone[group][self.zone[*host]] * weights.1 + 500_000) / 1_000_000 + 6
             })
             .collect();
         let (most, least) = (raw.iter().copied().max().unwrap_or(0), raw.iter().copied().min().unwrap_or(0));
@@ -165,11 +150,65 @@ impl Preferences {
     }
 }
 
-/// A thousand times the natural logarithm, between powers of two by a straight line: within 6 %.
-fn thousand_ln(n: usize) -> i64 {
-    let n = n.max(1);
-    let power = n.ilog2();
-    let base = 1usize << power;
-    let part = i64::try_from((n - base) * 693 / base).unwrap_or(0);
-    i64::from(power) * 693 + part
+/// 100 × (1 − half the distance of the used shares of CPU and memory), rounded down.
+fn balance(total: [i64; 2], free: [i64; 2]) -> i64 {
+    let wide = |dim: usize| (i128::from((total[dim] - free[dim]).min(total[dim])), i128::from(total[dim]));
+    let ((cpu, cpus), (memory, memories)) = (wide(0), wide(1));
+    let (distance, whole) = ((cpu * memories - memory * cpus).abs(), cpus * memories);
+    i64::try_from((whole * 100 - distance * 50).div_euclid(whole)).unwrap_or(0)
+}
+
+/// A million times the natural logarithm.
+fn millionths_ln(n: usize) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a number of nodes is small")]
+    let rounded = (natural_log(n) * 1e6).round() as i64;
+    rounded
+}
+
+/// By item: the ReplicaSet or StatefulSet it is spread with, and those whose selectors count it; and
+/// how many there are.
+fn groups(model: &Model<'_>) -> (Vec<usize>, Vec<Vec<usize>>, usize) {
+    let workloads = &model.input.cluster.workloads;
+    let selector_of = |pod: &PodFact| {
+        let owner = pod.owner.as_ref()?;
+        let kind = match owner.kind {
+            OwnerKind::ReplicaSet => WorkloadKind::ReplicaSet,
+            OwnerKind::StatefulSet => WorkloadKind::StatefulSet,
+            OwnerKind::Deployment | OwnerKind::DaemonSet | OwnerKind::Job | OwnerKind::Node | OwnerKind::Other => {
+                return None;
+            }
+        };
+        let key = Key::new(pod.key.namespace.clone(), owner.name.clone());
+        let selector = &workloads.get(&WorkloadId { kind, key })?.selector;
+        (!selector.labels.is_empty() || !selector.expressions.is_empty()).then_some(selector)
+    };
+    let mut numbers: BTreeMap<(&Name, &Name, OwnerKind), usize> = BTreeMap::new();
+    let mut of_namespace: BTreeMap<&Name, Vec<(usize, &Selector)>> = BTreeMap::new();
+    let mut group = Vec::new();
+    for item in &model.items {
+        let (Some(selector), Some(owner)) = (selector_of(item.fact), &item.fact.owner) else {
+            group.push(NONE);
+            continue;
+        };
+        let next = numbers.len();
+        let number = *numbers.entry((&item.fact.key.namespace, &owner.name, owner.kind)).or_insert(next);
+        if number == next {
+            of_namespace.entry(&item.fact.key.namespace).or_default().push((number, selector));
+        }
+        group.push(number);
+    }
+    // Pods of one namespace with equal labels are counted alike.
+    let mut known: BTreeMap<(&Name, &Labels), Vec<usize>> = BTreeMap::new();
+    let counted = model.items.iter().map(|item| {
+        if item.fact.deletion_at.is_some() {
+            return Vec::new();
+        }
+        let namespace = &item.fact.key.namespace;
+        let matching = || {
+            let all = of_namespace.get(namespace).into_iter().flatten();
+            all.filter(|(_, s)| selector_matches(s, &item.fact.labels)).map(|(number, _)| *number).collect()
+        };
+        known.entry((namespace, &item.fact.labels)).or_insert_with(matching).clone()
+    });
+    (group, counted.collect(), numbers.len())
 }

@@ -3,21 +3,19 @@
 use std::collections::BTreeMap;
 
 use journal_schema::effect::EXPIRING_KEY;
-use journal_schema::facts::{
-    DoNotDisrupt, Key, NodeFact, OwnerKind, PodFact, PodPhase, PodSpecFact, Taint, TaintEffect,
-};
-use journal_schema::plan::MoveMethod;
+use journal_schema::facts::{OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect};
+use journal_schema::plan::{MoveMethod, Slot};
 use journal_schema::text::{Few, Name};
-use journal_schema::units::{Bytes, MilliCpu, Timestamp};
+use journal_schema::units::{Bytes, MilliCpu};
 
 use super::Change;
 use crate::model::{CPU, MEMORY, Model};
 use crate::rules::HOSTNAME;
-use crate::scheduler::Snapshot;
+use crate::scheduler::{Snapshot, newcomer};
 
-/// A name that no real node has, for a new machine. The linter uses the same, so that ties fall alike.
-pub(super) fn new_name(slot: usize) -> String {
-    format!("new machine {slot}")
+/// The name of a new machine: the linter uses the same, so that ties fall alike.
+pub(super) fn new_name(slot: usize) -> Name {
+    newcomer::machine_name(Slot(u32::try_from(slot).unwrap_or(u32::MAX)))
 }
 
 /// The reference scheduler over the cluster as the change leaves it.
@@ -44,7 +42,7 @@ impl<'a> Reference<'a> {
             snapshot.put_node(node);
         }
         for (slot, machine) in change.machines.iter().enumerate() {
-            let name = Name::truncated(new_name(slot));
+            let name = new_name(slot);
             boot(model, *machine, &name, &mut snapshot);
             slots.insert(name, model.hosts.len() + slot);
         }
@@ -109,51 +107,14 @@ fn boot(model: &Model<'_>, machine: usize, name: &Name, snapshot: &mut Snapshot)
     let mut allocatable = pool.allocatable.clone();
     // One pod stands for several: the others' places are taken off.
     allocatable.pods -= (overhead.pods - 1).max(0);
-    snapshot.put_node(NodeFact {
-        name: name.clone(),
-        uid: Name::default(),
-        provider_id: Name::default(),
-        instance_id: None,
-        labels,
-        taints: Few::new(offer.taints.clone()).unwrap_or_default(),
-        unschedulable: false,
-        allocatable,
-        ready: true,
-        ready_changed_at: None,
-        created_at: model.input.now,
-        deletion_at: None,
-        scale_down_disabled: false,
-        do_not_disrupt: DoNotDisrupt::No,
-        excluded: false,
-        unknown: Few::default(),
-    });
+    let taints = Few::new(offer.taints.clone()).unwrap_or_default();
+    snapshot.put_node(newcomer::node(name, labels, taints, allocatable, model.input.now));
     if overhead.pods > 0 {
-        snapshot.bind(system_pod(name, overhead), name);
+        let spec = PodSpecFact { requests: overhead, ..PodSpecFact::default() };
+        snapshot.bind(newcomer::system_pod(name, 0, spec), name);
     }
     if !model.extra.drivers.is_empty() {
         let limits = model.extra.attach_limits(&model.machines[machine].room);
         snapshot.set_attach_limits(name.clone(), limits);
-    }
-}
-
-fn system_pod(node: &Name, requests: journal_schema::units::Resources) -> PodFact {
-    PodFact {
-        key: Key::new(Name::truncated("system of new machines"), node.clone()),
-        uid: Name::default(),
-        owner: None,
-        node: Some(node.clone()),
-        phase: PodPhase::Running,
-        ready: true,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: BTreeMap::new(),
-        spec: PodSpecFact { requests, ..PodSpecFact::default() },
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: DoNotDisrupt::No,
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
     }
 }

@@ -162,7 +162,7 @@ pub fn generate(shape: &Shape) -> PlanningInput {
         .iter()
         .filter_map(|t| MACHINES.iter().position(|m| m.0 == *t))
         .collect();
-    let specs: Vec<MachineSpec> = MACHINES.iter().map(spec).collect();
+    let specs: Vec<MachineSpec> = MACHINES.iter().map(spec_of).collect();
     let rooms: Vec<Resources> = specs.iter().map(planner::gke_allocatable).collect();
     // DaemonSets: 250 m, 400 MiB and three pods on every node.
     let overhead = (250, 400 * MIB, 3);
@@ -240,7 +240,17 @@ pub fn generate(shape: &Shape) -> PlanningInput {
     build(shape, &apps, &sim, &bound, &rooms, &specs)
 }
 
-fn spec(machine: &(&str, i64, i64, i64)) -> MachineSpec {
+/// A machine type of [`MACHINES`].
+pub fn spec(machine_type: &str) -> MachineSpec {
+    spec_of(MACHINES.iter().find(|m| m.0 == machine_type).expect("known type"))
+}
+
+/// Its price in micro-USD per hour.
+pub fn price(machine_type: &str) -> i64 {
+    MACHINES.iter().find(|m| m.0 == machine_type).expect("known type").3
+}
+
+fn spec_of(machine: &(&str, i64, i64, i64)) -> MachineSpec {
     MachineSpec {
         machine_type: name(machine.0),
         cpu: MilliCpu(machine.1 * 1000),

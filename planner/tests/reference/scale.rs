@@ -4,9 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use planner::lint::{Severity, lint};
 use planner::scheduler::Snapshot;
 
 use crate::facts::{GIB, HOSTNAME, ZONE, name, node, pod, pod_term, spread};
+use crate::synthetic::{Shape, generate};
 
 fn crowd() -> Snapshot {
     let mut snapshot = Snapshot::default();
@@ -52,4 +54,16 @@ fn a_cycle_over_a_thousand_nodes_takes_milliseconds() {
         snapshot.unbind(&plain.key);
     });
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[test]
+fn a_plan_of_three_hundred_nodes_is_linted_in_a_moment() {
+    let mut input = generate(&Shape { nodes: 300, deleted_percent: 50, families: &["e2-", "n2-"], seed: 1 });
+    input.policy.optimize.limits.search_steps = 200;
+    let planned = planner::plan(&input, &input.policy.optimize.limits).unwrap();
+    assert!(planned.plan.moves.len() > 500, "too few moves to say anything");
+    let each = timed(&format!("lint of {} moves", planned.plan.moves.len()), 1, || {
+        assert!(lint(&input, &planned).iter().all(|finding| finding.severity != Severity::Error));
+    });
+    assert!(each < Duration::from_secs(2), "{each:?}");
 }
