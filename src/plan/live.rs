@@ -92,7 +92,7 @@ impl Lists {
 
     fn take(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Listed(object) | WatchEvent::Applied(object) => insert(&mut self.cluster, object),
+            WatchEvent::Listed(object) | WatchEvent::Applied(object) => drop(insert(&mut self.cluster, object)),
             WatchEvent::RelistFinished { kind } => drop(self.complete.insert(kind)),
             WatchEvent::Deleted { kind: Kind::Pod, key } => drop(self.cluster.pods.remove(&key)),
             WatchEvent::Deleted { kind: Kind::Node, key } => drop(self.cluster.nodes.remove(&key.name)),
