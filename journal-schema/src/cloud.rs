@@ -123,7 +123,7 @@ pub struct Instance {
     #[serde(default)]
     pub fault: Option<CloudFault>,
     /// Since when it exists, by the cloud's clock. Told of young machines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub created_at: Option<Timestamp>,
 }
 
@@ -146,12 +146,8 @@ pub struct PoolInstances {
     /// Its instances, by name.
     pub instances: Many<Instance>,
     /// Machines that ended lately, of this pool or of another in its zone.
-    #[serde(default, skip_serializing_if = "no_end")]
+    #[serde(default)]
     pub ended: Many<Ended>,
-}
-
-fn no_end(ended: &Many<Ended>) -> bool {
-    ended.is_empty()
 }
 
 /// The price of a machine type.

@@ -2,6 +2,9 @@
 //!
 //! MessagePack with named fields: self-describing, so that a field may be added with a default and
 //! any language can read a journal. Unknown fields are ignored; an unknown variant is an error.
+//!
+//! No field is ever left out when it is written: checkpoints hold the same types in an encoding that
+//! does not name its fields.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
