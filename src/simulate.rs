@@ -159,6 +159,8 @@ struct Story {
     phase: Option<PhaseName>,
     entries: u64,
     plan: Option<u64>,
+    /// Nodes of the iteration that stay against the plan.
+    spared: usize,
     now: Timestamp,
 }
 
@@ -207,6 +209,12 @@ impl Story {
             self.plan = Some(planned.plan.iteration);
             streams.line(format!("{}  {:<11}{}", self.clock(), phase_name(PhaseName::Deciding), plan_line(planned)))?;
         }
+        let spared = state.phase().iteration().map_or(0, |iteration| iteration.spared.len());
+        if spared > self.spared {
+            let stay = if spared - self.spared == 1 { "a node stays" } else { "nodes stay" };
+            streams.line(format!("{}  ! {stay} after all: a pod could not be moved", self.clock()))?;
+        }
+        self.spared = spared;
         let began = before.is_none() || before.is_some_and(|before| before != phase);
         if began && phase != PhaseName::Deciding {
             streams.line(format!("{}  {:<11}{}", self.clock(), phase_name(phase), about(phase, state)))?;
@@ -248,7 +256,10 @@ fn about(phase: PhaseName, state: &State) -> String {
         PhaseName::Booting => format!("{add} machines"),
         PhaseName::Labelling => format!("{remove} nodes leave, the others stay"),
         PhaseName::Rolling => format!("{moves} pods, surge first"),
-        PhaseName::Draining => format!("{remove} empty nodes are deleted"),
+        PhaseName::Draining => {
+            let leaving = state.phase().iteration().map_or(0, |iteration| iteration.leaving().count());
+            format!("{leaving} empty nodes are deleted")
+        }
         PhaseName::Unwinding => "everything is undone, newest first".to_owned(),
     }
 }
