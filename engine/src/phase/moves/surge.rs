@@ -172,10 +172,13 @@ impl Surge {
         if self.pods.iter().all(|leaving| left(ctx, leaving)) {
             return Moved::Done(count_left(ctx, &self.pods));
         }
-        let settled = workload.observed_generation >= workload.generation && workload.current <= workload.replicas;
+        // The status alone does not tell: it may have been written before the surge's pods were counted.
+        let pods = ctx.state.world.pods_of(workload).filter(|pod| pod.deletion_at.is_none() && !pod.finished());
+        let settled = workload.observed_generation >= workload.generation
+            && workload.current <= workload.replicas
+            && i32::try_from(pods.count()).unwrap_or(i32::MAX) <= workload.replicas;
         if settled {
-            // Another pod was removed in its place, or its own removal has not been seen yet: the
-            // world decides at the next look.
+            // Another pod was removed in its place: the world decides at the next look.
             return Moved::Done(count_left(ctx, &self.pods));
         }
         Moved::Waiting("the leaving pod is not removed yet")
@@ -202,3 +205,7 @@ impl Surge {
         ctx.state.debts.pay(&debt);
     }
 }
+
+#[cfg(test)]
+#[path = "surge_test.rs"]
+mod tests;
