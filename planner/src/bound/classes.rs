@@ -195,17 +195,11 @@ fn basis(problem: &Problem, units: &UnitPrices, scale: f64) -> (Vec<f64>, Vec<Ve
     if count <= MOST_CLASSES {
         return ((0..count).map(alone).collect(), (0..count).map(|class| vec![(class, 1.0)]).collect());
     }
-    let largest = |dim: usize| problem.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0);
-    let dims: Vec<usize> = (0..problem.dims)
-        .filter(|dim| {
-            problem.classes.iter().any(|class| class.request[*dim] > 0)
-                && (1..1_000_000_000_000).contains(&largest(*dim))
-        })
-        .collect();
+    let (dims, largest) = (problem.priced_dims(), problem.largest());
     // Groups of classes by the kinds that take them, the largest first; the rest share the last.
     let mut members: std::collections::BTreeMap<Vec<bool>, Vec<usize>> = std::collections::BTreeMap::new();
     for class in 0..count {
-        members.entry(problem.kinds.iter().map(|kind| kind.most[class] > 0).collect()).or_default().push(class);
+        members.entry(problem.takers(class)).or_default().push(class);
     }
     let mut groups: Vec<Vec<usize>> = members.into_values().collect();
     groups.sort_by_key(|classes| (std::cmp::Reverse(classes.len()), classes.first().copied()));
@@ -214,7 +208,7 @@ fn basis(problem: &Problem, units: &UnitPrices, scale: f64) -> (Vec<f64>, Vec<Ve
         let first = index.min(MOST_GROUPS - 1) * dims.len();
         bounds.resize(bounds.len().max(first + dims.len()), 1e4);
         for class in classes {
-            let share = |dim: &usize| problem.classes[*class].request[*dim] as f64 / largest(*dim) as f64;
+            let share = |dim: &usize| problem.classes[*class].request[*dim] as f64 / largest[*dim] as f64;
             terms[*class] = dims.iter().enumerate().map(|(d, dim)| (first + d, share(dim))).collect();
         }
     }

@@ -27,17 +27,10 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
     let mut groups: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
     let mut group_of = Vec::new();
     for class in 0..problem.classes.len() {
-        let row: Vec<bool> = problem.kinds.iter().map(|kind| kind.most[class] > 0).collect();
         let next = groups.len();
-        group_of.push(*groups.entry(row).or_insert(next));
+        group_of.push(*groups.entry(problem.takers(class)).or_insert(next));
     }
-    let largest = |dim: usize| problem.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0);
-    let dims: Vec<usize> = (0..problem.dims)
-        .filter(|dim| {
-            problem.classes.iter().any(|class| class.request[*dim] > 0)
-                && (1..1_000_000_000_000).contains(&largest(*dim))
-        })
-        .collect();
+    let (dims, largest) = (problem.priced_dims(), problem.largest());
     if groups.len() * problem.kinds.len() * dims.len() > MOST_ROWS {
         return None;
     }
@@ -55,7 +48,7 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
                 .filter(|(_, g)| **g == group)
                 .map(|(class, _)| class.request[*dim] as f64 * class.count as f64)
                 .sum();
-            demand / largest(*dim) as f64 / pods
+            demand / largest[*dim] as f64 / pods
         });
         worth.push(row.map(|objective| program.add_var(objective, (0.0, 1e4))).collect());
     }
@@ -67,7 +60,7 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
                 program.add_constraint([(*above, 1.0), (*below, -1.0)], ComparisonOp::Ge, 0.0);
             }
         }
-        let shares = dims.iter().map(|dim| kind.capacity[*dim] as f64 / largest(*dim) as f64);
+        let shares = dims.iter().map(|dim| kind.capacity[*dim] as f64 / largest[*dim] as f64);
         let mut row: Vec<(Variable, f64)> =
             own.iter().copied().zip(shares).filter(|(_, share)| *share > 1e-6).collect();
         if let Some(limit) = kind.limit {
@@ -82,7 +75,7 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
     let vector = |row: &Vec<Variable>| {
         let mut prices = [0.0; DIMS];
         for (dim, var) in dims.iter().zip(row) {
-            prices[*dim] = (solution.var_value(*var) / largest(*dim) as f64).max(0.0);
+            prices[*dim] = (solution.var_value(*var) / largest[*dim] as f64).max(0.0);
         }
         prices
     };

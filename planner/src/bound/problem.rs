@@ -65,7 +65,27 @@ struct Draft {
     hosts: i64,
 }
 
+/// From this capacity on a resource binds nobody; in units of the scaled amounts.
+const UNBOUNDED: i64 = 1_000_000_000_000;
+
 impl Problem {
+    /// By dimension: the largest capacity of any kind.
+    pub(super) fn largest(&self) -> Amounts {
+        std::array::from_fn(|dim| self.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0))
+    }
+
+    /// The dimensions in which prices mean something: somebody asks, and what there is has an end.
+    pub(super) fn priced_dims(&self) -> Vec<usize> {
+        let asked = |dim: usize| self.classes.iter().any(|class| class.request[dim] > 0);
+        let largest = self.largest();
+        (0..self.dims).filter(|dim| asked(*dim) && (1..UNBOUNDED).contains(&largest[*dim])).collect()
+    }
+
+    /// By kind: whether it takes pods of a class.
+    pub(super) fn takers(&self, class: usize) -> Vec<bool> {
+        self.kinds.iter().map(|kind| kind.most[class] > 0).collect()
+    }
+
     /// States the problem for all pods that run after a plan: those that are bound now, and the
     /// pending ones that `placed` says get a place.
     pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool) -> Self {

@@ -24,18 +24,11 @@ fn propose(problem: &Problem) -> Option<UnitPrices> {
             *sum += *amount as f64 * class.count as f64;
         }
     }
-    let mut largest = [0f64; DIMS];
-    for kind in &problem.kinds {
-        for (most, amount) in largest.iter_mut().zip(&kind.capacity) {
-            *most = most.max(*amount as f64);
-        }
-    }
+    let largest = problem.largest().map(|amount| amount as f64);
     let dearest = problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64;
     let volume = demand.iter().zip(&largest).map(|(d, l)| if *l > 0.0 { d / l } else { 0.0 }).fold(1.0, f64::max);
     let mut program = Program::new(OptimizationDirection::Maximize);
-    // A dimension that cannot be priced safely (no demand, no capacity, no limit) is left out.
-    let used: Vec<usize> =
-        (0..problem.dims).filter(|d| demand[*d] > 0.0 && largest[*d] > 0.0 && largest[*d] < 1e12).collect();
+    let used = problem.priced_dims();
     let vars: Vec<_> =
         used.iter().map(|dim| program.add_var(demand[*dim] / largest[*dim] / volume, (0.0, 1e4))).collect();
     for kind in &problem.kinds {
