@@ -1,33 +1,16 @@
 //! Faults from the scenario file to the simulator's rules and back.
 
 use journal_schema::event::OperatorCommand;
-use journal_schema::facts::Kind;
 use journal_schema::text::{Message, Text};
 use journal_schema::units::{Millis, Timestamp};
 use simulator::cloud::{Call, FaultKind as SimCloudKind, FaultRule as SimCloudRule};
 use simulator::faults::{FaultKind as SimKind, FaultRule as SimRule, RequestFault, Trigger};
 
 use super::convert::{name, same_names};
-use super::faults::{ByChance, CloudCall, CloudFault, CloudFaultKind, EffectName, Fault, FaultKind, OnEffect, Watched};
+use super::faults::{ByChance, CloudCall, CloudFault, CloudFaultKind, EffectName, Fault, FaultKind, OnEffect};
 use super::names::Count;
 use crate::config::{Percent, Span};
 
-same_names!(
-    Watched,
-    Kind,
-    Node,
-    Pod,
-    Namespace,
-    Deployment,
-    ReplicaSet,
-    StatefulSet,
-    DaemonSet,
-    PodDisruptionBudget,
-    HorizontalPodAutoscaler,
-    PersistentVolumeClaim,
-    PersistentVolume,
-    CsiNode
-);
 same_names!(CloudCall, Call, Create, Delete, List, Discover, Operation);
 
 impl From<&Fault> for SimRule {
@@ -74,8 +57,8 @@ impl From<&FaultKind> for SimKind {
             FaultKind::Forbidden => Self::Request(RequestFault::Forbidden),
             FaultKind::Delayed { by } => Self::Request(RequestFault::Delayed(by.0)),
             FaultKind::Twice => Self::Request(RequestFault::Twice),
-            FaultKind::StaleWatch { kind, span } => Self::StaleWatch { kind: (*kind).into(), span: span.0 },
-            FaultKind::InterruptWatch { kind } => Self::InterruptWatch { kind: (*kind).into() },
+            FaultKind::StaleWatch { kind, span } => Self::StaleWatch { kind: *kind, span: span.0 },
+            FaultKind::InterruptWatch { kind } => Self::InterruptWatch { kind: *kind },
             FaultKind::DuplicateEvents => Self::DuplicateEvents,
             FaultKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: index.0 as usize, back: back.map(|span| span.0) }
@@ -119,8 +102,8 @@ impl From<&SimKind> for FaultKind {
                 RequestFault::Delayed(by) => Self::Delayed { by: Span(by) },
                 RequestFault::Twice => Self::Twice,
             },
-            SimKind::StaleWatch { kind, span } => Self::StaleWatch { kind: (*kind).into(), span: Span(*span) },
-            SimKind::InterruptWatch { kind } => Self::InterruptWatch { kind: (*kind).into() },
+            SimKind::StaleWatch { kind, span } => Self::StaleWatch { kind: *kind, span: Span(*span) },
+            SimKind::InterruptWatch { kind } => Self::InterruptWatch { kind: *kind },
             SimKind::DuplicateEvents => Self::DuplicateEvents,
             SimKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: Count(u32::try_from(*index).unwrap_or(u32::MAX)), back: back.map(Span) }

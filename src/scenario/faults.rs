@@ -1,6 +1,7 @@
 //! What goes wrong in a scenario, as people write it.
 
-use schemars::JsonSchema;
+use journal_schema::facts::Kind;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::file::ScenarioPolicy;
@@ -101,34 +102,9 @@ effects!(
     Notice
 );
 
-/// A watched kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "WatchedKind")]
-pub(super) enum Watched {
-    /// core/v1
-    Node,
-    /// core/v1
-    Pod,
-    /// core/v1
-    Namespace,
-    /// apps/v1
-    Deployment,
-    /// apps/v1
-    ReplicaSet,
-    /// apps/v1
-    StatefulSet,
-    /// apps/v1
-    DaemonSet,
-    /// policy/v1
-    PodDisruptionBudget,
-    /// autoscaling/v2
-    HorizontalPodAutoscaler,
-    /// core/v1
-    PersistentVolumeClaim,
-    /// core/v1
-    PersistentVolume,
-    /// storage.k8s.io/v1
-    CsiNode,
+/// The kinds that are watched, as the file names them.
+fn watched_kinds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Kind::ALL })
 }
 
 /// What goes wrong. The first nine are fates of a request and need `on` or `chance`.
@@ -159,14 +135,16 @@ pub(super) enum FaultKind {
     /// A watch shows nothing new for a while, and lists are as old.
     StaleWatch {
         /// Kind.
-        kind: Watched,
+        #[schemars(schema_with = "watched_kinds")]
+        kind: Kind,
         /// How long.
         span: Span,
     },
     /// A watch breaks and lists anew.
     InterruptWatch {
         /// Kind.
-        kind: Watched,
+        #[schemars(schema_with = "watched_kinds")]
+        kind: Kind,
     },
     /// Watches deliver everything twice from now on.
     DuplicateEvents,
