@@ -15,8 +15,6 @@ fn name(text: impl AsRef<str>) -> Name {
 
 fn pod(index: u8, node: u8, owner: u8, unschedulable: bool) -> PodFact {
     PodFact {
-        key: Key::new(name("ns"), name(format!("p{index}"))),
-        uid: name(format!("uid-{index}")),
         owner: (owner > 0).then(|| Owner {
             kind: OwnerKind::ReplicaSet,
             name: name(format!("rs{owner}")),
@@ -26,16 +24,12 @@ fn pod(index: u8, node: u8, owner: u8, unschedulable: bool) -> PodFact {
         phase: PodPhase::Running,
         ready: true,
         unschedulable,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: BTreeMap::new(),
-        spec: PodSpecFact::default(),
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: Default::default(),
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(
+            Key::new(name("ns"), name(format!("p{index}"))),
+            name(format!("uid-{index}")),
+            PodSpecFact::default(),
+            Timestamp(0),
+        )
     }
 }
 

@@ -41,19 +41,11 @@ impl Cluster {
     /// in between. `None` for pods of Jobs, static pods and pods without a controller.
     pub fn workload_of(&self, pod: &PodFact) -> Option<&WorkloadFact> {
         use crate::facts::{OwnerKind, WorkloadKind};
-        let owner = pod.owner.as_ref()?;
-        let kind = match owner.kind {
-            OwnerKind::Deployment => WorkloadKind::Deployment,
-            OwnerKind::ReplicaSet => WorkloadKind::ReplicaSet,
-            OwnerKind::StatefulSet => WorkloadKind::StatefulSet,
-            OwnerKind::DaemonSet => WorkloadKind::DaemonSet,
-            OwnerKind::Job | OwnerKind::Node | OwnerKind::Other => return None,
-        };
-        let id = |kind, name: &Name| WorkloadId { kind, key: Key::new(pod.key.namespace.clone(), name.clone()) };
-        let direct = self.workloads.get(&id(kind, &owner.name))?;
+        let direct = self.workloads.get(&pod.controller()?)?;
         match &direct.owner {
-            Some(parent) if kind == WorkloadKind::ReplicaSet && parent.kind == OwnerKind::Deployment => {
-                Some(self.workloads.get(&id(WorkloadKind::Deployment, &parent.name)).unwrap_or(direct))
+            Some(parent) if direct.id.kind == WorkloadKind::ReplicaSet && parent.kind == OwnerKind::Deployment => {
+                let key = Key::new(pod.key.namespace.clone(), parent.name.clone());
+                Some(self.workloads.get(&WorkloadId { kind: WorkloadKind::Deployment, key }).unwrap_or(direct))
             }
             Some(_) | None => Some(direct),
         }

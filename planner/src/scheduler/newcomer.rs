@@ -1,7 +1,5 @@
 //! Machines that are not there yet, as the scheduler will see them.
 
-use std::collections::BTreeMap;
-
 use journal_schema::facts::{DoNotDisrupt, Key, Labels, NodeFact, PodFact, PodPhase, PodSpecFact, Taint};
 use journal_schema::plan::Slot;
 use journal_schema::text::{Few, Name};
@@ -43,25 +41,14 @@ pub(crate) fn node(
 /// A pod that starts on a new machine by itself; `number` tells those of one machine apart.
 pub(crate) fn system_pod(node: &Name, number: usize, spec: PodSpecFact) -> PodFact {
     PodFact {
-        key: Key::new(
-            Name::truncated("system of new machines"),
-            Name::truncated(format!("{} {number}", node.as_str())),
-        ),
-        uid: Name::default(),
-        owner: None,
         node: Some(node.clone()),
         phase: PodPhase::Running,
         ready: true,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: BTreeMap::new(),
-        spec,
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: DoNotDisrupt::No,
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(
+            Key::new(Name::truncated("system of new machines"), Name::truncated(format!("{} {number}", node.as_str()))),
+            Name::default(),
+            spec,
+            Timestamp(0),
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! Plugin PodTopologySpread: pods of a kind are spread evenly over zones, nodes or other domains.
 
-use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, Selector, SpreadConstraint, WorkloadId, WorkloadKind};
+use journal_schema::facts::{NodeFact, PodFact, Selector, SpreadConstraint, WorkloadId, WorkloadKind};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 
@@ -188,16 +188,13 @@ fn default_constraints(snapshot: &Snapshot, pod: &PodFact) -> Vec<SpreadConstrai
         .collect()
 }
 
+/// The owner whose pods the scheduler spreads by default.
+pub(crate) fn spread_owner(pod: &PodFact) -> Option<WorkloadId> {
+    pod.controller().filter(|owner| matches!(owner.kind, WorkloadKind::ReplicaSet | WorkloadKind::StatefulSet))
+}
+
 fn owner_selector<'a>(snapshot: &'a Snapshot, pod: &PodFact) -> Option<&'a Selector> {
-    let owner = pod.owner.as_ref()?;
-    let kind = match owner.kind {
-        OwnerKind::ReplicaSet => WorkloadKind::ReplicaSet,
-        OwnerKind::StatefulSet => WorkloadKind::StatefulSet,
-        OwnerKind::Deployment | OwnerKind::DaemonSet | OwnerKind::Job | OwnerKind::Node | OwnerKind::Other => {
-            return None;
-        }
-    };
-    snapshot.selectors.get(&WorkloadId { kind, key: Key::new(pod.key.namespace.clone(), owner.name.clone()) })
+    snapshot.selectors.get(&spread_owner(pod)?)
 }
 
 /// A count as a float. Counts of pods are far below 2^53, where every integer is exact.

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use journal_schema::facts::{Key, Labels, OwnerKind, PodFact, Selector, WorkloadId, WorkloadKind};
+use journal_schema::facts::{Labels, OwnerKind, PodFact, Selector};
 use journal_schema::text::Name;
 
 use crate::model::{CPU, MEMORY, Model};
 use crate::rules::selector_matches;
-use crate::scheduler::spread::natural_log;
+use crate::scheduler::spread::{natural_log, spread_owner};
 use crate::state::State;
 
 /// No group.
@@ -170,16 +170,7 @@ fn millionths_ln(n: usize) -> i64 {
 fn groups(model: &Model<'_>) -> (Vec<usize>, Vec<Vec<usize>>, usize) {
     let workloads = &model.input.cluster.workloads;
     let selector_of = |pod: &PodFact| {
-        let owner = pod.owner.as_ref()?;
-        let kind = match owner.kind {
-            OwnerKind::ReplicaSet => WorkloadKind::ReplicaSet,
-            OwnerKind::StatefulSet => WorkloadKind::StatefulSet,
-            OwnerKind::Deployment | OwnerKind::DaemonSet | OwnerKind::Job | OwnerKind::Node | OwnerKind::Other => {
-                return None;
-            }
-        };
-        let key = Key::new(pod.key.namespace.clone(), owner.name.clone());
-        let selector = &workloads.get(&WorkloadId { kind, key })?.selector;
+        let selector = &workloads.get(&spread_owner(pod)?)?.selector;
         (!selector.labels.is_empty() || !selector.expressions.is_empty()).then_some(selector)
     };
     let mut numbers: BTreeMap<(&Name, &Name, OwnerKind), usize> = BTreeMap::new();

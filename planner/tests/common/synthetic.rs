@@ -399,23 +399,11 @@ pub fn pod_spec(cpu: i64, memory: i64) -> PodSpecFact {
 
 pub fn pod(namespace: &Name, pod_name: &str, node: Option<&Name>, spec: PodSpecFact) -> PodFact {
     PodFact {
-        key: Key::new(namespace.clone(), name(pod_name)),
-        uid: name(format!("uid-{pod_name}")),
-        owner: None,
         node: node.cloned(),
         phase: if node.is_some() { PodPhase::Running } else { PodPhase::Pending },
         ready: node.is_some(),
         unschedulable: node.is_none(),
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: Labels::new(),
-        spec,
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: DoNotDisrupt::No,
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(Key::new(namespace.clone(), name(pod_name)), name(format!("uid-{pod_name}")), spec, Timestamp(0))
     }
 }
 

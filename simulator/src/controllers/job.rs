@@ -1,6 +1,6 @@
 //! Jobs with one pod: created again when it was evicted, over when it succeeded.
 
-use journal_schema::facts::{ContainerFact, DoNotDisrupt, Key, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact};
+use journal_schema::facts::{ContainerFact, Key, Owner, OwnerKind, PodFact, PodSpecFact};
 use journal_schema::units::Resources;
 
 use crate::scenario::Behaviour;
@@ -31,23 +31,14 @@ impl World {
             ..PodSpecFact::default()
         };
         let fact = PodFact {
-            key: Key::new(key.namespace.clone(), name(format!("{}-{suffix}", key.name))),
-            uid: self.uid(),
             owner: Some(Owner { kind: OwnerKind::Job, name: key.name.clone(), uid: owner_uid }),
-            node: None,
-            phase: PodPhase::Pending,
-            ready: false,
-            unschedulable: false,
-            created_at: self.now,
-            deletion_at: None,
             labels: [(name("job-name"), key.name.clone())].into(),
-            spec,
-            mirror: false,
-            safe_to_evict: None,
-            do_not_disrupt: DoNotDisrupt::No,
-            prefer_no_eviction: false,
-            deletion_cost: 0,
-            excluded: false,
+            ..PodFact::new(
+                Key::new(key.namespace.clone(), name(format!("{}-{suffix}", key.name))),
+                self.uid(),
+                spec,
+                self.now,
+            )
         };
         self.add_pod(fact, Behaviour::default());
     }

@@ -96,23 +96,18 @@ impl World {
         };
         let labels: Labels = [(name("component"), name("kube-proxy"))].into();
         let fact = PodFact {
-            key: Key::new(name("kube-system"), name(format!("kube-proxy-{node}"))),
-            uid: self.uid(),
             owner: Some(Owner { kind: OwnerKind::Node, name: node.clone(), uid: node_uid.clone() }),
             node: Some(node.clone()),
             phase: PodPhase::Running,
             ready: true,
-            unschedulable: false,
-            created_at: self.now,
-            deletion_at: None,
             labels,
-            spec,
             mirror: true,
-            safe_to_evict: None,
-            do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
-            prefer_no_eviction: false,
-            deletion_cost: 0,
-            excluded: false,
+            ..PodFact::new(
+                Key::new(name("kube-system"), name(format!("kube-proxy-{node}"))),
+                self.uid(),
+                spec,
+                self.now,
+            )
         };
         self.add_pod(fact, Behaviour::default());
     }

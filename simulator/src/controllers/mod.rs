@@ -22,7 +22,7 @@ pub(crate) use hpa::SYNC as HPA_SYNC;
 pub(crate) use node::{counts_as_lost, pool_labels};
 
 use journal_schema::facts::{
-    IntOrPercent, Key, Labels, NodeOperator, Owner, OwnerKind, PodFact, PodPhase, Selector, TaintEffect, Toleration,
+    IntOrPercent, Key, Labels, NodeOperator, Owner, OwnerKind, PodFact, Selector, TaintEffect, Toleration,
     WorkloadFact, WorkloadKind,
 };
 use journal_schema::text::Name;
@@ -97,23 +97,9 @@ impl World {
             WorkloadKind::DaemonSet => OwnerKind::DaemonSet,
         };
         let fact = PodFact {
-            key: Key::new(workload.id.key.namespace.clone(), name(pod_name)),
-            uid: self.uid(),
             owner: Some(Owner { kind: owner_kind, name: workload.id.key.name.clone(), uid: workload.uid.clone() }),
-            node: None,
-            phase: PodPhase::Pending,
-            ready: false,
-            unschedulable: false,
-            created_at: self.now,
-            deletion_at: None,
             labels: all_labels,
-            spec,
-            mirror: false,
-            safe_to_evict: None,
-            do_not_disrupt: journal_schema::facts::DoNotDisrupt::No,
-            prefer_no_eviction: false,
-            deletion_cost: 0,
-            excluded: false,
+            ..PodFact::new(Key::new(workload.id.key.namespace.clone(), name(pod_name)), self.uid(), spec, self.now)
         };
         self.add_pod(fact, behaviour);
     }

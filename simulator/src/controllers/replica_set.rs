@@ -110,28 +110,20 @@ fn log_age(since: Timestamp, now: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use journal_schema::facts::{DoNotDisrupt, PodSpecFact};
+    use journal_schema::facts::PodSpecFact;
     use journal_schema::units::Millis;
 
     fn pod(pod_name: &str, change: impl FnOnce(&mut PodFact)) -> PodFact {
         let mut fact = PodFact {
-            key: Key::new(crate::text::name("a"), crate::text::name(pod_name)),
-            uid: crate::text::name(pod_name),
-            owner: None,
             node: Some(crate::text::name("n1")),
             phase: PodPhase::Running,
             ready: true,
-            unschedulable: false,
-            created_at: Timestamp(0),
-            deletion_at: None,
-            labels: journal_schema::facts::Labels::new(),
-            spec: PodSpecFact::default(),
-            mirror: false,
-            safe_to_evict: None,
-            do_not_disrupt: DoNotDisrupt::No,
-            prefer_no_eviction: false,
-            deletion_cost: 0,
-            excluded: false,
+            ..PodFact::new(
+                Key::new(crate::text::name("a"), crate::text::name(pod_name)),
+                crate::text::name(pod_name),
+                PodSpecFact::default(),
+                Timestamp(0),
+            )
         };
         change(&mut fact);
         fact

@@ -53,23 +53,11 @@ fn owned_by(kind: OwnerKind, text: &str) -> Option<Owner> {
 
 fn pod(text: &str) -> PodFact {
     PodFact {
-        key: key(text),
-        uid: name(&format!("uid-{text}")),
         owner: owned_by(OwnerKind::ReplicaSet, "web-1"),
         node: Some(name("node")),
         phase: PodPhase::Running,
         ready: true,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        labels: Default::default(),
-        spec: PodSpecFact::default(),
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: Default::default(),
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(key(text), name(&format!("uid-{text}")), PodSpecFact::default(), Timestamp(0))
     }
 }
 
