@@ -352,6 +352,13 @@ pub struct Cloud {
     /// Base URL of the container API, for a stand-in; Google's own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_endpoint: Option<String>,
+    /// How often the built-in prices are made newer by what Cloud Billing lists, for example 12h; never
+    /// when absent. The Cloud Billing API must be enabled in the project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_prices: Option<Span>,
+    /// Base URL of the Cloud Billing API, for a stand-in; Google's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_endpoint: Option<String>,
 }
 
 impl Default for Cloud {
@@ -366,6 +373,8 @@ impl Default for Cloud {
             gke: true,
             endpoint: None,
             container_endpoint: None,
+            refresh_prices: None,
+            billing_endpoint: None,
         }
     }
 }

@@ -21,10 +21,11 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_google_cloud::{Config as CloudConfig, Credentials, GoogleCloud};
+use adapter_google_cloud::{BillingConfig, Config as CloudConfig, Credentials, GoogleCloud};
 use adapter_kube::client::{Access, Clients, connect, needed, preflight};
 use adapter_kube::lease::{Attempt, Elector, Lost};
 use adapter_kube::perform::{Performer, Reporter};
+use adapter_prices::Catalogue;
 use adapter_prometheus::{Config as PrometheusConfig, Prometheus};
 use driver::{Driver, Identity};
 use journal::{FileJournal, Source};
@@ -59,8 +60,7 @@ pub fn command(args: &RunArgs, streams: &mut Streams) -> Result<Exit, Problem> {
         settings.journal.display()
     ));
     let catalogue = plan::input::catalogue(settings.prices.as_deref(), outside::now())?;
-    let prices = plan::input::book(&catalogue)?;
-    for row in plan::input::free_of_charge(&catalogue) {
+    for row in catalogue.free_of_charge() {
         tracing::warn!("a price of zero is not believed and left out: {row}");
     }
     let options = journal::Options::default();
@@ -93,7 +93,7 @@ pub fn command(args: &RunArgs, streams: &mut Streams) -> Result<Exit, Problem> {
     }
     let shared = Shared::new(news, Status { missing, ..status });
     let daemon = Daemon { settings: Arc::new(settings), runtime, shared };
-    let ended = daemon.run(journal, opened.tail_cut, incoming, prices, streams);
+    let ended = daemon.run(journal, opened.tail_cut, incoming, catalogue, streams);
     daemon.runtime.shutdown_timeout(ENDING);
     ended
 }
@@ -110,15 +110,16 @@ impl Daemon {
         journal: FileJournal,
         tail_cut: u64,
         incoming: mpsc::Receiver<journal_schema::event::Event>,
-        prices: journal_schema::cloud::PriceBook,
+        catalogue: Catalogue,
         streams: &mut Streams,
     ) -> Result<Exit, Problem> {
         let (settings, shared) = (&self.settings, &self.shared);
+        let prices = plan::input::book(&catalogue)?;
         self.runtime.block_on(async { self.listen(streams).await })?;
         self.runtime.spawn(signals(shared.clone()));
 
         let clients = self.runtime.block_on(async { self.cluster(streams).await })?;
-        let cloud = self.runtime.block_on(async { self.cloud(prices.clone()).await })?;
+        let cloud = self.runtime.block_on(async { self.cloud(catalogue).await })?;
         let Some((mut elector, epoch)) = self.runtime.block_on(self.elect(&journal, &clients, streams))? else {
             return Ok(self.ended(streams));
         };
@@ -236,14 +237,18 @@ impl Daemon {
         if missing.is_empty() { Ok(clients) } else { Err(cluster_access::forbidden(&missing)) }
     }
 
-    async fn cloud(&self, prices: journal_schema::cloud::PriceBook) -> Result<Option<GoogleCloud>, Problem> {
+    async fn cloud(&self, catalogue: Catalogue) -> Result<Option<GoogleCloud>, Problem> {
         let cloud = &self.settings.cloud;
         let Some(project) = &cloud.project else { return Ok(None) };
-        let mut config = CloudConfig::new(project.clone(), prices);
+        let mut config = CloudConfig::new(project.clone(), catalogue);
         config.zones.clone_from(&cloud.zones);
         config.endpoint.clone_from(&cloud.endpoint);
         config.container_endpoint.clone_from(&cloud.container_endpoint);
         config.gke = cloud.gke;
+        config.billing = cloud.refresh_prices.map(|refresh| BillingConfig {
+            refresh: Duration::from_millis(refresh.0.0.unsigned_abs()),
+            endpoint: cloud.billing_endpoint.clone(),
+        });
         config.selection.cluster.clone_from(&cloud.cluster);
         config.selection.name_prefixes.clone_from(&cloud.pools);
         config.credentials = match (&cloud.credentials, &cloud.endpoint) {

@@ -50,6 +50,23 @@ impl Settings {
             return Err(Problem::new(Exit::Config, "spec.lease.duration is shorter than 5s")
                 .fix("use at least 5s; 30s is usual"));
         }
+        let prices = args.prices.clone().or_else(|| spec.cloud.prices.clone());
+        if let Some(refresh) = spec.cloud.refresh_prices {
+            if refresh.0.0 < 60_000 {
+                return Err(Problem::new(
+                    Exit::Config,
+                    format!("spec.cloud.refreshPrices is {refresh}: shorter than 1m"),
+                )
+                .fix("use at least 1m; 12h is usual, as the list changes about once a day"));
+            }
+            if let Some(file) = &prices {
+                return Err(Problem::new(
+                    Exit::Config,
+                    format!("spec.cloud.refreshPrices would change the prices of the file {}", file.display()),
+                )
+                .fix("leave out one of the two: the file, or refreshPrices"));
+            }
+        }
         let prometheus = args.prometheus.clone().or_else(|| spec.prometheus.url.clone());
         let mut cloud = spec.cloud.clone();
         cloud.endpoint = args.compute_endpoint.clone().or(cloud.endpoint);
@@ -62,7 +79,7 @@ impl Settings {
             policy: Policy::default(),
             journal: args.journal.clone().unwrap_or_else(|| spec.journal.path.clone()),
             listen: args.listen.clone().unwrap_or_else(|| spec.server.listen.clone()),
-            prices: args.prices.clone().or_else(|| cloud.prices.clone()),
+            prices,
             cluster: Target { kubeconfig: args.kube.kubeconfig.clone(), context: args.kube.context.clone() },
             lease: spec.lease.clone(),
             identity: args.identity.clone().or_else(|| env("HOSTNAME")).unwrap_or_else(host_name),

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use adapter_kube::file::{ClusterFile, ReadError};
-use adapter_prices::{Catalogue, PriceKind, Prices};
+use adapter_prices::{Catalogue, PriceKind};
 use journal_schema::cloud::{CapacityType, Pool, PriceBook};
 use journal_schema::facts::{Kind, WorkloadFact, WorkloadId};
 use journal_schema::plan::{Cluster, Managed, PlanningInput};
 use journal_schema::policy::Policy;
 use journal_schema::reason::Reason;
-use journal_schema::text::{Few, Many, Name};
+use journal_schema::text::{Few, Name};
 use journal_schema::units::{Millis, Timestamp};
 use journal_schema::usage::Forecasts;
 
@@ -102,23 +102,8 @@ pub fn catalogue(path: Option<&Path>, as_of: Timestamp) -> Result<Catalogue, Pro
 }
 
 /// The book that the planner reads.
-///
-/// Without prices of zero: a machine that costs nothing would win every comparison, and is far more
-/// often a cell that somebody forgot.
 pub fn book(catalogue: &Catalogue) -> Result<PriceBook, Problem> {
-    let too_long = |error: &dyn std::error::Error| Problem::failed("the price list is too long").because(error);
-    let mut book = catalogue.book(PriceKind::OnDemand).map_err(|error| too_long(&error))?;
-    let mut entries = book.entries.into_vec();
-    entries.retain(|entry| entry.price.0 > 0);
-    book.entries = Many::new(entries).map_err(|error| too_long(&error))?;
-    Ok(book)
-}
-
-/// Rows of the price list that [`book`] leaves out, as `machine type in region`.
-pub fn free_of_charge(catalogue: &Catalogue) -> Vec<String> {
-    let free = |prices: &Prices| prices.on_demand.0 <= 0 || prices.spot.is_some_and(|spot| spot.0 <= 0);
-    let rows = catalogue.prices.iter().filter(|(_, prices)| free(prices));
-    rows.map(|((region, machine_type), _)| format!("{machine_type} in {region}")).collect()
+    catalogue.book(PriceKind::OnDemand).map_err(|error| Problem::failed("the price list is too long").because(&error))
 }
 
 /// Takes the choices of the command line into the policy.

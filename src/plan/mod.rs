@@ -45,7 +45,7 @@ pub fn command(args: &PlanArgs, streams: &mut Streams) -> Result<Exit, Problem> 
     let prices = args.prices.as_deref().or(file.spec.cloud.prices.as_deref());
     let catalogue = input::catalogue(prices, seen.now)?;
     let book = input::book(&catalogue)?;
-    let free = input::free_of_charge(&catalogue);
+    let free = catalogue.free_of_charge();
     if !free.is_empty() {
         seen.warnings.push(format!(
             "prices of zero are not believed and left out: {}",

@@ -180,6 +180,8 @@ class Daemon:
             "zones": ["us-central1-a", "us-central1-b", "us-central1-c"],
             "endpoint": cloud.url,
             "containerEndpoint": cloud.url,
+            "billingEndpoint": cloud.url,
+            **(changes or {}).get("cloud", {}),
         }
         policy["prometheus"] = {"url": plane.prometheus}
         policy["server"] = {"listen": f"127.0.0.1:{self.port}"}
@@ -275,7 +277,7 @@ class Scenario:
             raise Failed(f"{what} {detail}".strip())
         self.asserted.append(what)
 
-    def start_cloud(self, pools, faults=(), wait=120):
+    def start_cloud(self, pools, faults=(), wait=120, rates=()):
         scenario = {
             "project": "e2e-project",
             "cluster": "e2e",
@@ -292,6 +294,7 @@ class Scenario:
                 "node_removal": {"least": 100, "most": 300},
             },
             "faults": list(faults),
+            "rates": list(rates),
         }
         self.cloud = Cloud(self.work, self.programs, self.plane, scenario)
         wanted = sum(pool.get("instances", 0) for pool in pools)

@@ -130,6 +130,20 @@ fn a_short_lease_is_a_configuration_error() {
 }
 
 #[test]
+fn prices_of_a_file_are_not_refreshed_and_no_price_by_the_second() {
+    let text = "apiVersion: kinema.dev/v1alpha1\nkind: ReschedulePolicy\nspec: {cloud: {refreshPrices: 12h, prices: agreed.csv}}\n";
+    let often = text.replace("12h, prices: agreed.csv", "5s");
+    let directory = files(&[("policy.yaml", text), ("often.yaml", &often)]);
+    let run = |file| kinema(&["run", "--config", &path(&directory, file), "--journal", &path(&directory, "journal")]);
+    let both = run("policy.yaml");
+    assert_eq!(both.code, 78, "{}", both.transcript());
+    assert!(both.err.contains("agreed.csv") && both.err.contains("leave out one of the two"), "{}", both.err);
+    let often = run("often.yaml");
+    assert_eq!(often.code, 78, "{}", often.transcript());
+    assert!(often.err.contains("spec.cloud.refreshPrices is 5s"), "{}", often.err);
+}
+
+#[test]
 fn a_follower_says_who_leads_and_ends_cleanly_on_a_signal() {
     let directory = files(&[("config", &kubeconfig(&api_server(Plays::AnotherLeads)))]);
     for (signal, code) in [("TERM", 143), ("INT", 130)] {

@@ -1,9 +1,10 @@
 //! The connection: one client per service of the API, all with the same endpoint, sign-in and
 //! time-out, and none with retries of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use adapter_prices::PriceKind;
 use google_cloud_auth::credentials::{
     Builder as DefaultCredentials, Credentials as Signed, anonymous, service_account,
 };
@@ -16,10 +17,12 @@ use journal_schema::effect::{Failure, FailureClass, FailureCode, InstanceRef};
 use journal_schema::text::{Message, Name};
 use tokio::sync::Mutex;
 
+use crate::billing::Billing;
 use crate::config::{Config, Credentials};
 use crate::container::Container;
 use crate::discovery::{Machine, TemplateFacts};
 use crate::node_cloud::NodeCloud;
+use crate::rest::Rest;
 
 /// The clients could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +48,8 @@ pub enum ConnectError {
     /// A client cannot be built.
     #[error("the client for Google Cloud cannot be built")]
     Client(#[source] google_cloud_gax::client_builder::Error),
-    /// The HTTP client of the container API cannot be built.
-    #[error("the client for the container API cannot be built")]
+    /// The HTTP client of the container and billing APIs cannot be built.
+    #[error("the client for the container and billing APIs cannot be built")]
     Http(#[source] reqwest::Error),
 }
 
@@ -60,6 +63,9 @@ pub struct GoogleCloud {
     pub(crate) regional_templates: RegionInstanceTemplates,
     pub(crate) machine_types: MachineTypes,
     pub(crate) container: Option<Container>,
+    pub(crate) billing: Option<Billing>,
+    /// Regions in which pools were seen.
+    pub(crate) regions: Mutex<BTreeSet<Name>>,
     /// Templates by URL and machine types by zone and name: neither ever changes.
     pub(crate) templates: Mutex<BTreeMap<String, Option<TemplateFacts>>>,
     pub(crate) machines: Mutex<BTreeMap<(String, String), Machine>>,
@@ -98,8 +104,9 @@ impl GoogleCloud {
     /// No credentials, or a client that cannot be built.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
         let signed = sign_in(&config.credentials)?;
-        let container =
-            if config.gke { Some(Container::new(&config, signed.clone()).map_err(ConnectError::Http)?) } else { None };
+        let rest = Rest::new(&config, signed.clone()).map_err(ConnectError::Http)?;
+        let container = config.gke.then(|| Container::new(&config, rest.clone()));
+        let billing = config.billing.as_ref().map(|billing| Billing::new(billing, rest));
         Ok(Self {
             groups: build!(InstanceGroupManagers, config, signed),
             operations: build!(ZoneOperations, config, signed),
@@ -107,6 +114,8 @@ impl GoogleCloud {
             regional_templates: build!(RegionInstanceTemplates, config, signed),
             machine_types: build!(MachineTypes, config, signed),
             container,
+            billing,
+            regions: Mutex::default(),
             templates: Mutex::new(BTreeMap::new()),
             machines: Mutex::new(BTreeMap::new()),
             config,
@@ -130,7 +139,9 @@ pub(crate) fn zone_and_group(pool: &PoolId) -> Result<(&str, &str), Failure> {
 
 impl NodeCloud for GoogleCloud {
     async fn discover(&self) -> Result<Vec<Pool>, Failure> {
-        self.discover_pools().await
+        let pools = self.discover_pools().await?;
+        self.regions.lock().await.extend(pools.iter().map(|pool| pool.region.clone()));
+        Ok(pools)
     }
 
     async fn list(&self, pools: &[PoolId]) -> Result<Vec<PoolInstances>, Failure> {
@@ -146,6 +157,18 @@ impl NodeCloud for GoogleCloud {
     }
 
     async fn prices(&self) -> Result<PriceBook, Failure> {
-        Ok(self.config.prices.clone())
+        let base = &self.config.prices;
+        let book = match &self.billing {
+            Some(billing) => {
+                let wanted: Vec<Name> = self.regions.lock().await.iter().cloned().collect();
+                billing.refreshed(base, &wanted).await.book(PriceKind::OnDemand)
+            }
+            None => base.book(PriceKind::OnDemand),
+        };
+        book.map_err(|error| Failure {
+            class: FailureClass::Refused,
+            code: FailureCode::Invalid,
+            message: Message::truncated(format!("the price list is too long: {error}")),
+        })
     }
 }

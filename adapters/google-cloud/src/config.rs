@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use journal_schema::cloud::PriceBook;
+use adapter_prices::Catalogue;
+
+use crate::billing::BillingConfig;
 
 /// How to sign in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,12 +56,14 @@ pub struct Config {
     /// Longest wait for an operation, whose end is only a hint.
     pub operation_wait: Duration,
     /// Prices that `ReadPrices` answers with.
-    pub prices: PriceBook,
+    pub prices: Catalogue,
+    /// Whether these are made newer by what the billing API lists, and how.
+    pub billing: Option<BillingConfig>,
 }
 
 impl Config {
     /// Google's endpoints, default credentials, every zone, 15 s per call and 10 s per operation.
-    pub fn new(project: impl Into<String>, prices: PriceBook) -> Self {
+    pub fn new(project: impl Into<String>, prices: Catalogue) -> Self {
         Self {
             project: project.into(),
             zones: Vec::new(),
@@ -71,6 +75,7 @@ impl Config {
             timeout: Duration::from_secs(15),
             operation_wait: Duration::from_secs(10),
             prices,
+            billing: None,
         }
     }
 }

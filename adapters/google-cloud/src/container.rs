@@ -1,24 +1,22 @@
 //! The container API: which groups GKE's own autoscaler resizes.
 //!
-//! One read of all clusters of the project, in plain REST: a client crate for it would bring more
-//! code than the call is worth.
+//! One read of all clusters of the project.
 
 use std::collections::BTreeMap;
 
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
 use journal_schema::effect::{Failure, FailureClass, FailureCode};
 use serde::Deserialize;
 
 use crate::config::Config;
 use crate::failure::Called;
+use crate::rest::Rest;
 
 const ENDPOINT: &str = "https://container.googleapis.com";
 
 /// The client.
 #[derive(Debug)]
 pub(crate) struct Container {
-    http: reqwest::Client,
-    signed: Credentials,
+    rest: Rest,
     url: String,
     target: String,
 }
@@ -63,17 +61,10 @@ pub(crate) struct GkeGroup {
 pub(crate) type GkeGroups = BTreeMap<String, GkeGroup>;
 
 impl Container {
-    pub(crate) fn new(config: &Config, signed: Credentials) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &Config, rest: Rest) -> Self {
         let endpoint = config.container_endpoint.as_deref().unwrap_or(ENDPOINT).trim_end_matches('/');
-        Ok(Self {
-            http: reqwest::Client::builder()
-                .timeout(config.timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                .build()?,
-            signed,
-            url: format!("{endpoint}/v1/projects/{}/locations/-/clusters", config.project),
-            target: config.project.clone(),
-        })
+        let url = format!("{endpoint}/v1/projects/{}/locations/-/clusters", config.project);
+        Self { rest, url, target: config.project.clone() }
     }
 
     /// Every node pool's groups. A zone that did not answer fails the call: its pools would else
@@ -85,28 +76,7 @@ impl Container {
             target: &self.target,
             mutates: false,
         };
-        let signed = self.signed.headers(http::Extensions::new()).await.map_err(|_| {
-            called.failed(
-                FailureClass::Retryable,
-                FailureCode::Forbidden,
-                "no credentials could be had: check Workload Identity or the key file",
-            )
-        })?;
-        let headers = match signed {
-            CacheableResource::New { data, .. } => data,
-            CacheableResource::NotModified => http::HeaderMap::new(),
-        };
-        let answer = self.http.get(&self.url).headers(headers).send().await.map_err(|error| {
-            let code = if error.is_timeout() { FailureCode::Timeout } else { FailureCode::Unavailable };
-            called.failed(FailureClass::Retryable, code, "no answer")
-        })?;
-        let status = answer.status().as_u16();
-        if status != 200 {
-            return Err(called.by_status(status, "", ""));
-        }
-        let clusters: Clusters = answer.json().await.map_err(|_| {
-            called.failed(FailureClass::Retryable, FailureCode::Unavailable, "the answer cannot be read")
-        })?;
+        let clusters: Clusters = self.rest.get(&self.url, &called).await?;
         if let Some(zone) = clusters.missing_zones.first() {
             return Err(called.failed(
                 FailureClass::Retryable,

@@ -7,11 +7,12 @@
 //! - [`NodeCloud`] and [`perform`]: the port, small enough for another cloud to implement.
 //! - [`GoogleCloud`]: the client. [`Config`]: project, zones, selection, endpoints.
 //! - `discovery`: pools from groups, templates and machine types. `container`: pools that GKE's
-//!   autoscaler resizes, which are refused.
+//!   autoscaler resizes, which are refused. `billing`: today's prices. Both are asked in plain `rest`.
 //! - `failure`: what an error means for the core.
 
 #![warn(missing_docs)]
 
+mod billing;
 mod client;
 mod config;
 mod container;
@@ -21,8 +22,10 @@ mod instances;
 mod lifetimes;
 mod node_cloud;
 mod request_id;
+mod rest;
 mod template;
 
+pub use billing::BillingConfig;
 pub use client::{ConnectError, GoogleCloud};
 pub use config::{Config, Credentials, Selection};
 pub use node_cloud::{NodeCloud, perform};

@@ -152,7 +152,9 @@ impl Catalogue {
 
     /// The book that the core plans with: on-demand machines priced by `kind` (by list price where
     /// that kind is not known, and for [`PriceKind::Spot`]), spot machines by their spot price.
-    /// A machine type without a spot price has no spot entry.
+    /// A machine type without a spot price has no spot entry, and a price of zero has none either: a
+    /// machine that costs nothing would win every comparison, and is far more often a cell that
+    /// somebody forgot ([`Self::free_of_charge`] tells of them).
     ///
     /// # Errors
     /// More entries than a book may have.
@@ -170,6 +172,14 @@ impl Catalogue {
             entries.push(entry(CapacityType::OnDemand, prices.of(kind).unwrap_or(prices.on_demand)));
             entries.extend(prices.spot.map(|spot| entry(CapacityType::Spot, spot)));
         }
+        entries.retain(|entry| entry.price.0 > 0);
         Ok(PriceBook { source: self.source.clone(), as_of: self.as_of, entries: Many::new(entries)? })
+    }
+
+    /// Rows that [`Self::book`] leaves out or cuts short, as `machine type in region`.
+    pub fn free_of_charge(&self) -> Vec<String> {
+        let free = |prices: &Prices| prices.on_demand.0 <= 0 || prices.spot.is_some_and(|spot| spot.0 <= 0);
+        let rows = self.prices.iter().filter(|(_, prices)| free(prices));
+        rows.map(|((region, machine_type), _)| format!("{machine_type} in {region}")).collect()
     }
 }

@@ -8,9 +8,9 @@ import time
 from harness import budget, deployment, eventually, pools, stateful_set
 
 
-def fragmented(scenario, nodes_each=2, deployments=6, machine_type="e2-standard-4", more_pools=()):
+def fragmented(scenario, nodes_each=2, deployments=6, machine_type="e2-standard-4", more_pools=(), rates=()):
     """A cluster of 3 × `nodes_each` nodes, filled and then scaled down, so that most of the room is unused."""
-    scenario.start_cloud(pools(machine_type, nodes_each) + list(more_pools))
+    scenario.start_cloud(pools(machine_type, nodes_each) + list(more_pools), rates=rates)
     namespace = scenario.namespace(f"e2e-{scenario.name}")
     sizes = [("250m", "512Mi"), ("500m", "1Gi"), ("900m", "2Gi"), ("100m", "256Mi")]
     items = []
@@ -28,9 +28,11 @@ def fragmented(scenario, nodes_each=2, deployments=6, machine_type="e2-standard-
 
 
 def full_iteration(scenario):
-    """60 nodes, 40 Deployments, a StatefulSet, budgets: fewer nodes afterwards, and the accounts agree."""
+    """60 nodes, 40 Deployments, a StatefulSet, budgets, today's prices: fewer nodes afterwards, and the accounts agree."""
+    core, gib = 23_000_000, 3_000_000
+    rates = [{"family": "e2", "description": "E2 Instance", "coreNanos": core, "gibNanos": gib}]
     extra = pools("e2-standard-8") + pools("e2-standard-16")
-    namespace = fragmented(scenario, nodes_each=20, deployments=40, more_pools=extra)
+    namespace = fragmented(scenario, nodes_each=20, deployments=40, more_pools=extra, rates=rates)
     scenario.plane.apply(
         stateful_set(namespace, "db", 3, "500m", "1Gi"),
         budget(namespace, "web-2", "web-2", maxUnavailable=1),
@@ -38,9 +40,11 @@ def full_iteration(scenario):
     )
     scenario.wait_workloads()
     scenario.remember()
-    daemon = scenario.daemon().start()
+    daemon = scenario.daemon(changes={"cloud": {"refreshPrices": "12h"}}).start()
     # The account begins when prices are known, before anything is changed.
     first = eventually("prices are known", 120, lambda: (s := daemon.status())["costPerHour"] not in ("0.00", "") and s, every=0.1)
+    listed = 60 * (4 * core + 16 * gib) / 1e9
+    scenario.check("nodes cost what the billing API lists", float(first["costPerHour"]) == round(listed, 2), f"{first['costPerHour']} for {listed}")
     last = daemon.wait_result({"Applied", "RolledBack"}, 600)
     scenario.check("the iteration was applied", last["result"] == "Applied", f"{last}")
     scenario.check("nodes were removed", last["nodesRemoved"] > 10, f"{last}")

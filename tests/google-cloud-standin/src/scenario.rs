@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use adapter_prices::{Catalogue, Machine, PriceKind, allocatable};
 use journal_schema::cloud::{CapacityType, Pool, PoolRefusal};
 use journal_schema::facts::{Labels, Taint};
-use journal_schema::text::{Few, Name, Text};
-use journal_schema::units::{Bytes, Millis, Resources, Timestamp};
+use journal_schema::text::{Few, Many, Name, Text};
+use journal_schema::units::{Bytes, MicroUsdPerHour, Millis, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 use simulator::cloud::{Cloud, ExistingName, FaultRule, PoolSetting, Quota, Settings, Timings};
 
@@ -80,6 +80,28 @@ fn default_pods() -> i64 {
     allocatable::MAX_PODS
 }
 
+/// What the parts of a family's machines cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FamilyRates {
+    /// Family, for example `e2`.
+    pub family: String,
+    /// How its articles' descriptions begin, for example `E2 Instance`.
+    pub description: String,
+    /// An hour of a vCPU, in billionths of a dollar.
+    pub core_nanos: i64,
+    /// An hour of a GiB, in billionths of a dollar.
+    pub gib_nanos: i64,
+}
+
+impl FamilyRates {
+    fn price(&self, machine: &Machine) -> MicroUsdPerHour {
+        let cores = self.core_nanos * machine.cpu.0 / 1000;
+        let memory = self.gib_nanos * (machine.memory.0 >> 20) / 1024;
+        MicroUsdPerHour((cores + memory + 500) / 1000)
+    }
+}
+
 /// The whole start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -100,6 +122,8 @@ pub struct Scenario {
     pub quotas: Vec<Quota>,
     /// What a creation does with a name that exists.
     pub existing_name: ExistingName,
+    /// What the billing API lists; machines of these families cost that, all others what the catalogue says.
+    pub rates: Vec<FamilyRates>,
 }
 
 /// A scenario that cannot be played.
@@ -143,6 +167,8 @@ pub struct Shown {
 pub struct Staged {
     /// The cloud, with its first machines.
     pub cloud: Cloud,
+    /// What the billing API lists.
+    pub rates: Vec<FamilyRates>,
     /// Pools by id.
     pub shown: BTreeMap<Name, Shown>,
 }
@@ -182,13 +208,21 @@ impl Scenario {
             quotas: self.quotas.clone(),
             existing_name: self.existing_name,
         };
-        let book = catalogue.book(PriceKind::OnDemand).map_err(|_| ScenarioError::Prices)?;
+        let mut book = catalogue.book(PriceKind::OnDemand).map_err(|_| ScenarioError::Prices)?;
+        let mut entries = book.entries.into_vec();
+        for entry in entries.iter_mut().filter(|entry| entry.capacity_type == CapacityType::OnDemand) {
+            let Some(machine) = catalogue.machine(&entry.machine_type) else { continue };
+            if let Some(rates) = self.rates.iter().find(|rates| rates.family == machine.family.as_str()) {
+                entry.price = rates.price(machine);
+            }
+        }
+        book.entries = Many::new(entries).map_err(|_| ScenarioError::Prices)?;
         let mut cloud = Cloud::new(settings, book, now);
         for (id, pool) in &shown {
             // The pools are those that were just put in.
             let _ = cloud.adopt(now, id, &pool.from.first_names());
         }
-        Ok(Staged { cloud, shown })
+        Ok(Staged { cloud, rates: self.rates.clone(), shown })
     }
 }
 

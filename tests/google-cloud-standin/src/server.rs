@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::scenario::{Shown, Staged};
+use crate::scenario::{FamilyRates, Shown, Staged};
 use crate::wire::{Links, error, time};
 
 /// Most lines of the log that are kept.
@@ -36,6 +36,7 @@ pub struct StandIn {
     project: String,
     cluster: String,
     shown: BTreeMap<Name, Shown>,
+    rates: Vec<FamilyRates>,
     cloud: Mutex<Cloud>,
     log: Mutex<VecDeque<Value>>,
     base: Mutex<String>,
@@ -58,6 +59,7 @@ impl StandIn {
             project: project.to_owned(),
             cluster: cluster.to_owned(),
             shown: staged.shown,
+            rates: staged.rates,
             cloud: Mutex::new(staged.cloud),
             log: Mutex::new(VecDeque::new()),
             base: Mutex::new(String::new()),
@@ -125,6 +127,7 @@ impl StandIn {
             .route(&format!("{zone}/machineTypes/{{machine_type}}"), get(machine_type))
             .route(&format!("{project}/global/instanceTemplates/{{template}}"), get(template))
             .route("/v1/projects/{project}/locations/{location}/clusters", get(clusters))
+            .route("/v1/services/{service}/skus", get(skus))
             .layer(middleware::from_fn_with_state(Arc::clone(self), logged));
         api.merge(crate::control::router()).fallback(missing).with_state(Arc::clone(self))
     }
@@ -158,7 +161,8 @@ impl StandIn {
 async fn logged(State(this): State<Shared>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let at = this.clock.now();
-    if !uri.path().contains(&format!("/projects/{}/", this.project)) {
+    // Prices are nobody's.
+    if uri.path().contains("/projects/") && !uri.path().contains(&format!("/projects/{}/", this.project)) {
         return failed(404, "global", "notFound", "The project was not found");
     }
     let response = next.run(request).await;
@@ -406,6 +410,19 @@ async fn template(State(this): State<Shared>, Path((_, name)): Path<(String, Str
         Some(shown) => answered(this.linked(|links| links.template(shown, &this.cluster))),
         None => failed(404, "global", "notFound", &format!("The resource instanceTemplates/{name} was not found")),
     }
+}
+
+async fn skus(State(this): State<Shared>, Query(query): Parameters) -> Response {
+    if this.rates.is_empty() {
+        return failed(
+            403,
+            "usageLimits",
+            "accessNotConfigured",
+            "Cloud Billing API has not been used in this project",
+        );
+    }
+    let token = query.get("pageToken").map_or("", String::as_str);
+    answered(crate::billing::page(&this.rates, this.shown.values(), token))
 }
 
 async fn clusters(State(this): State<Shared>) -> Response {

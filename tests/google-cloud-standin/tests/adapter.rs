@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_google_cloud::{Config, Credentials, GoogleCloud, NodeCloud as _, Selection, install_crypto, perform};
-use adapter_prices::{Catalogue, PriceKind};
+use adapter_google_cloud::{
+    BillingConfig, Config, Credentials, GoogleCloud, NodeCloud as _, Selection, install_crypto, perform,
+};
+use adapter_prices::Catalogue;
 use google_cloud_standin::clock::Clock;
 use google_cloud_standin::{Scenario, StandIn};
 use journal_schema::cloud::{CapacityType, CloudFault, Ended, Instance, InstanceState, PoolRefusal};
@@ -47,6 +49,11 @@ const POOLS: &str = r#"
 
 /// Operations take 40 ms, machines 100 ms to run.
 async fn play() -> Play {
+    staged("[]").await
+}
+
+/// The same, with what the billing API lists.
+async fn staged(rates: &str) -> Play {
     install_crypto();
     let ms = |least: u32, most: u32| format!(r#"{{ "least": {least}, "most": {most} }}"#);
     let timings = format!(
@@ -61,7 +68,7 @@ async fn play() -> Play {
         ms(10, 10)
     );
     let text = format!(
-        r#"{{ "project": "demo-project", "cluster": "demo", "seed": 3, "timings": {timings}, "pools": [ {POOLS} ] }}"#
+        r#"{{ "project": "demo-project", "cluster": "demo", "seed": 3, "timings": {timings}, "pools": [ {POOLS} ], "rates": {rates} }}"#
     );
     let scenario = Scenario::read(&text).unwrap();
     let clock = Clock::start(1);
@@ -74,14 +81,13 @@ async fn play() -> Play {
 
 impl Play {
     fn config(&self) -> Config {
-        let prices = Catalogue::built_in().unwrap().book(PriceKind::OnDemand).unwrap();
         Config {
             credentials: Credentials::Anonymous,
             endpoint: Some(self.url.clone()),
             container_endpoint: Some(self.url.clone()),
             timeout: Duration::from_secs(5),
             operation_wait: Duration::from_secs(2),
-            ..Config::new("demo-project", prices)
+            ..Config::new("demo-project", Catalogue::built_in().unwrap())
         }
     }
 
@@ -424,4 +430,48 @@ async fn faults_are_set_over_http() {
     let state: serde_json::Value =
         http.get(format!("{}/_sim/state", play.url)).send().await.unwrap().json().await.unwrap();
     assert_eq!(state["pools"][1]["targetSize"], 2);
+}
+
+#[tokio::test]
+async fn prices_are_refreshed_from_the_billing_api_and_kept_while_it_is_away() {
+    let rates = r#"[{ "family": "e2", "description": "E2 Instance", "coreNanos": 24000000, "gibNanos": 3200000 }]"#;
+    let play = staged(rates).await;
+    let billing = |refresh| Some(BillingConfig { refresh, endpoint: Some(play.url.clone()) });
+    let connect = |billing| GoogleCloud::connect(Config { billing, ..play.config() });
+    let of = async |cloud: &GoogleCloud| {
+        let book = cloud.prices().await.unwrap();
+        let price = book.price("us-central1", "e2-standard-4", CapacityType::OnDemand).unwrap();
+        (book.source.to_string(), book.as_of, price.0)
+    };
+    let (source, then, built_in) = of(&connect(None).await.unwrap()).await;
+    assert_eq!(source, "built-in");
+    assert_eq!(play.calls("/skus"), 0);
+
+    let daily = connect(billing(Duration::from_hours(24))).await.unwrap();
+    let (source, today, price) = of(&daily).await;
+    assert_eq!((source.as_str(), price), ("Cloud Billing over built-in", 4 * 24_000 + 16 * 3_200));
+    assert!(today > then && price != built_in, "{price}");
+    // The list has two pages, and is not read again before its time.
+    assert_eq!(play.calls("/skus"), 2);
+    assert_eq!(of(&daily).await, (source.clone(), today, price));
+    assert_eq!(play.calls("/skus"), 2);
+
+    // What was read last is used while the API is away, with the time it was read at.
+    let often = connect(billing(Duration::ZERO)).await.unwrap();
+    assert_eq!(of(&often).await.2, price);
+    play.server.abort();
+    let (source, _, kept) = of(&often).await;
+    assert_eq!((source.as_str(), kept), ("Cloud Billing over built-in", price));
+}
+
+#[tokio::test]
+async fn prices_stay_as_they_are_where_the_billing_api_is_not_enabled() {
+    let play = play().await;
+    let billing = Some(BillingConfig { refresh: Duration::from_hours(24), endpoint: Some(play.url.clone()) });
+    let cloud = GoogleCloud::connect(Config { billing, ..play.config() }).await.unwrap();
+    assert_eq!(cloud.prices().await.unwrap().source.as_str(), "built-in");
+    assert_eq!(play.calls("/skus"), 1);
+    // Not asked again at every step: it will not be enabled this minute.
+    assert_eq!(cloud.prices().await.unwrap().source.as_str(), "built-in");
+    assert_eq!(play.calls("/skus"), 1);
 }
