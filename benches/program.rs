@@ -174,7 +174,6 @@ fn write_cluster(path: &Path) {
         .iter()
         .filter(is("Pod"))
         .filter(|pod| pod.pointer("/metadata/ownerReferences/0/kind").is_some_and(|kind| kind == "ReplicaSet"))
-        .step_by(2)
         .take(missing)
         .cloned()
         .collect();
