@@ -155,14 +155,18 @@ impl Item<'_> {
         ReadError::Item { at: Box::new(at), field: field.into(), what: what.into() }
     }
 
-    /// Reads once more, slowly, to learn which field it was.
+    /// Reads once more, slowly, to learn which field it was. The text goes by its tree, so that the
+    /// slow way exists once.
     fn explained<T: DeserializeOwned>(&self, head: &Head, error: &serde_json::Error) -> ReadError {
-        let found = match &self.source {
+        let parsed;
+        let value = match &self.source {
             Source::Json { raw, .. } => {
-                serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(raw.get())).err()
+                parsed = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+                &parsed
             }
-            Source::Yaml { value, .. } => serde_path_to_error::deserialize::<_, T>(value).err(),
+            Source::Yaml { value, .. } => value,
         };
+        let found = serde_path_to_error::deserialize::<_, T>(value).err();
         let field = found.as_ref().map_or_else(|| ".".to_owned(), |found| found.path().to_string());
         let mut failure = self.fails(head, field, without_position(error));
         if let (Source::Json { .. }, ReadError::Item { at, .. }) = (&self.source, &mut failure) {
