@@ -8,7 +8,6 @@
 //! - [`daemon`]: `kinema run` and its API; `client` talks to it.
 //! - `scenario`: worlds to simulate, from files.
 //! - `simulate`, `replay_command`, `journal_command`: the other commands.
-//! - [`reason_text`]: every reason as a code, a sentence and a fix.
 
 pub mod cli;
 mod client;
@@ -20,7 +19,6 @@ pub mod exit;
 mod journal_command;
 pub mod output;
 pub mod plan;
-pub mod reason_text;
 mod replay_command;
 mod scenario;
 mod simulate;

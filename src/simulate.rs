@@ -278,9 +278,14 @@ fn summary(report: &SimulationReport, args: &SimulateArgs, streams: &mut Streams
         (
             "Cost",
             format!(
-                "{} -> {}, proven to need {}",
+                "{} -> {}{}, proven to need {}",
                 hourly(report.cost_per_hour_before),
                 hourly(report.cost_per_hour_after),
+                match report.planned_cost_per_hour {
+                    Some(planned) if report.ending == Ending::Completed && planned < report.cost_per_hour_after =>
+                        format!(" (planned {})", hourly(planned)),
+                    _ => String::new(),
+                },
                 hourly(report.lower_bound_per_hour)
             ),
         ),

@@ -154,6 +154,26 @@ pub enum MoveMethod {
     RollingUpdate,
 }
 
+/// Largest share of the leaving nodes, as a divisor, that may stay because a pod of theirs could not
+/// be moved. Beyond it the plan was wrong about the cluster, and is undone.
+pub const SPARED_DIVISOR: usize = 4;
+
+/// Largest share of a workload that surges at once, as a divisor, and most pods.
+const SURGE_DIVISOR: i64 = 4;
+const SURGE_MAX: i64 = 10;
+
+impl MoveMethod {
+    /// How many pods of a workload of `replicas` are moved at once: a tenth of a large Deployment may be
+    /// added to it for a while, an evicted pod is awaited before the next, and a rolling update is about all.
+    pub fn most_at_once(self, replicas: i64) -> usize {
+        match self {
+            Self::Surge => usize::try_from((replicas / SURGE_DIVISOR).clamp(1, SURGE_MAX)).unwrap_or(1),
+            Self::Evict => 1,
+            Self::RollingUpdate => usize::MAX,
+        }
+    }
+}
+
 /// One pod's move. Moves stand in an order that is feasible at every step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Move {

@@ -3,6 +3,10 @@
 //! One enum for every surface: command line, notices, metric labels, journal, page and docs. Each
 //! reason has a code (its variant's name), typed parameters, one sentence and a fix.
 
+mod words;
+
+pub use words::ReasonText;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{CloudFault, PoolRefusal};

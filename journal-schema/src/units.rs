@@ -135,6 +135,30 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// RFC 3339 in UTC, with as many digits of the second as there are: `2026-11-22T10:25:32.5Z`.
+///
+/// The date by Howard Hinnant's `civil_from_days`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: i64 = 86_400_000;
+        // Days since 0000-03-01, in eras of 400 years.
+        let days = self.0.div_euclid(DAY) + 719_468;
+        let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // From March, so that a leap day is a year's last.
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let of_day = self.0.rem_euclid(DAY);
+        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+        let digits = format!(".{:03}", of_day % 1000);
+        let fraction = digits.trim_end_matches('0').trim_end_matches('.');
+        f.pad(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
+    }
+}
+
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {

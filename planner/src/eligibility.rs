@@ -27,12 +27,8 @@ pub(crate) struct Standing {
     pub(crate) method: MoveMethod,
     /// Its workload, where that is watched.
     pub(crate) workload: Option<WorkloadId>,
-}
-
-/// A reason's code: the name of its variant.
-pub(crate) fn reason_code(reason: &Reason) -> Name {
-    let text = format!("{reason:?}");
-    Name::truncated(text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default())
+    /// How many pods of its workload are moved at once.
+    pub(crate) at_once: usize,
 }
 
 /// The capacity type that a node's labels tell.
@@ -256,7 +252,7 @@ pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
                 })
                 .or(hindrance)
                 .or_else(|| lands_in_doubt(input, pod, &doubtful));
-            Standing { blocked, method, workload: id }
+            Standing { blocked, method, workload: id, at_once: method.most_at_once(replicas) }
         })
         .collect()
 }
@@ -380,15 +376,4 @@ fn method_of(
         (SingleReplica::Surge, MoveMethod::Surge | MoveMethod::RollingUpdate) | (SingleReplica::Allow, _) => None,
     };
     (method, hindrance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_is_the_variants_name() {
-        assert_eq!(reason_code(&Reason::NodeStays), "NodeStays");
-        assert_eq!(reason_code(&Reason::SeveralBudgets { budgets: 2 }), "SeveralBudgets");
-    }
 }

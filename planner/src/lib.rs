@@ -11,7 +11,8 @@
 //! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `settle` seeks the machines that are cheapest once it has;
+//!    kube-scheduler would carry it out; `settle` seeks the machines that are cheapest once it has, and
+//!    `outlook` what they cost in the mean when the scheduler does otherwise;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
@@ -27,6 +28,7 @@ pub mod lint;
 mod model;
 mod moves;
 pub mod offers;
+mod outlook;
 mod relations;
 mod relaxations;
 mod rules;
@@ -147,14 +149,22 @@ impl<'m, 'a> Candidate<'m, 'a> {
     ) -> Self {
         let wanted = |item: usize| placed[item] != state::NOWHERE;
         let (change, rehearsal) = settle::settle(model, guide, change, &wanted, rules);
-        let price = settle::price(model, &change, &rehearsal, goal.move_penalty);
-        Self { change, rehearsal, price }
+        let mut candidate = Self { change, rehearsal, price: 0 };
+        candidate.price = candidate.likely_price(model, goal);
+        candidate
     }
 
     /// Makes it cheaper where the scheduler still carries it out.
     fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, rules: Rules) {
         settle::polish(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
-        self.price = settle::price(model, &self.change, &self.rehearsal, goal.move_penalty);
+        settle::harden(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
+        self.price = self.likely_price(model, goal);
+    }
+
+    /// What it costs, with what it costs in the mean when the scheduler does otherwise.
+    fn likely_price(&self, model: &'m Model<'a>, goal: &Goal<'_>) -> i64 {
+        let planned = settle::price(model, &self.change, &self.rehearsal, goal.move_penalty);
+        planned + outlook::outlook(model, &self.change, self.rehearsal.steps.len()).regret
     }
 }
 

@@ -524,7 +524,7 @@ impl<'a> Model<'a> {
                 let item = &self.items[index];
                 let reason = item.standing.blocked.as_ref()?;
                 let harmless = matches!(reason, Reason::DaemonSet | Reason::StaticPod);
-                (!harmless).then(|| (item.fact.key.clone(), crate::eligibility::reason_code(reason)))
+                (!harmless).then(|| (item.fact.key.clone(), Name::truncated(reason.code())))
             });
             host.keep = blocker.map(|(pod, code)| Reason::PodBlocks { pod, code });
         }

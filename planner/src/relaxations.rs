@@ -11,7 +11,6 @@ use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
 
 use crate::bound::Bound;
-use crate::eligibility::reason_code;
 use crate::model::Model;
 
 /// One relaxation for each budget and for each other kind of reason, dearest first.
@@ -34,7 +33,7 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
             .sum();
         let saves = (price - runs / 1000).max(0);
         let own = if let Reason::PodDisruptionBudget { pdb, .. } = &reason { pdb.to_string() } else { String::new() };
-        let group = groups.entry((reason_code(&reason), own)).or_insert(Relaxation {
+        let group = groups.entry((Name::truncated(reason.code()), own)).or_insert(Relaxation {
             reason,
             nodes: 0,
             saves: MicroUsdPerHour(0),

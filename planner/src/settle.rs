@@ -5,14 +5,16 @@
 //! all) and the plan is rehearsed again, until every pod finds a place.
 //!
 //! The tightest packing is not the one that the scheduler reaches most cheaply, so the machines are
-//! sought once more, now by what the rehearsal makes of them ([`polish`]).
+//! sought once more, now by what the rehearsal makes of them ([`polish`]), and by what becomes of them
+//! when the scheduler does otherwise ([`harden`]).
 
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
+use crate::outlook::outlook;
 use crate::search::random::Random;
 use crate::search::{HOMELESS, spread_excess};
-use crate::sequence::{Change, Rehearsal, Rules, rehearse};
+use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 use crate::state::{NOWHERE, State};
 
 /// Rounds in which machines may be added; after these, nodes only stay.
@@ -34,9 +36,6 @@ const SMALL_WORK: usize = 50_000_000;
 const LARGE_REHEARSAL: usize = 600_000;
 /// The same on the reference model, which takes longer.
 const REFERENCE_WORK: usize = 4_000_000;
-/// Moves and hosts that a rehearsal costs beyond its own.
-const REHEARSAL_MOVES: usize = 200;
-const REHEARSAL_HOSTS: usize = 50;
 /// The first trials take out one in this many of the new machines at once.
 const FIRST_SHARE: usize = 32;
 /// Trials that fail before fewer machines are taken out at once.
@@ -200,7 +199,7 @@ pub(crate) fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_
     added - removed + toll * move_penalty / MOVE + stuck * HOMELESS
 }
 
-/// Makes a settled change cheaper: takes new machines out, the emptiest for their price first, or
+/// Makes a settled change cheaper in the mean of its [`outlook`]: takes new machines out, the emptiest for their price first, or
 /// more nodes, and lets the rehearsal and the remedies fill the gap. Bounded by work.
 pub(crate) fn polish<'m, 'a>(
     model: &'m Model<'a>,
@@ -214,10 +213,11 @@ pub(crate) fn polish<'m, 'a>(
     let large = (rehearsal.steps.len() * hosts).min(LARGE_REHEARSAL);
     let most_work = match rules {
         Rules::Compiled => COMPILED_WORK + SMALL_WORK / LARGE_REHEARSAL * (LARGE_REHEARSAL - large),
-        Rules::Reference => REFERENCE_WORK,
+        Rules::Reference | Rules::Drawn(_) => REFERENCE_WORK,
     };
     let mut random = Random::new(goal.seed);
-    let mut best = price(model, change, rehearsal, goal.move_penalty);
+    let mut best =
+        price(model, change, rehearsal, goal.move_penalty) + outlook(model, change, rehearsal.steps.len()).regret;
     let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
     let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
     let leaving = change.leaving.clone();
@@ -227,13 +227,17 @@ pub(crate) fn polish<'m, 'a>(
         let mut better = None;
         for _ in 0..REPAIRS {
             let mut outcome = rehearse(model, &trial, rules);
-            let hosts = model.hosts.len() - trial.leaving.len() + trial.machines.len();
-            work += (outcome.steps.len() + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS);
-            let now = price(model, &trial, &outcome, goal.move_penalty);
+            work += work_of(model, &trial, outcome.steps.len());
+            let mut now = price(model, &trial, &outcome, goal.move_penalty);
             // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
             // node: a node more may leave only if spread constraints are no worse for it.
             let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
             let sound = outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
+            if now < best && sound {
+                let outlook = outlook(model, &trial, outcome.steps.len());
+                work += outlook.work;
+                now += outlook.regret;
+            }
             if now < best && sound {
                 better = Some((now, outcome));
                 break;
@@ -267,6 +271,44 @@ pub(crate) fn polish<'m, 'a>(
     }
 }
 
+/// Makes a settled change come true in more orders, where that is worth its price: as long as the mean
+/// falls, it takes the remedies that a rehearsal drawn by lot would have needed.
+pub(crate) fn harden<'m, 'a>(
+    model: &'m Model<'a>,
+    bound: &Bound,
+    goal: &crate::search::Goal<'_>,
+    change: &mut Change,
+    rehearsal: &mut Rehearsal<'m, 'a>,
+    rules: Rules,
+) {
+    let mut now = outlook(model, change, rehearsal.steps.len());
+    let mut best = price(model, change, rehearsal, goal.move_penalty) + now.regret;
+    let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
+    loop {
+        let mut better = None;
+        for mut failed in std::mem::take(&mut now.failed) {
+            let stuck: Vec<usize> =
+                failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
+            let (machines, stay) = remedies(&mut failed.state, bound, change, stuck);
+            let mut trial = change.clone();
+            trial.machines.extend(machines);
+            trial.leaving.retain(|host| !stay.contains(host));
+            let outcome = rehearse(model, &trial, rules);
+            let worse = outcome.stuck.len() > rehearsal.stuck.len()
+                || spread_excess(&outcome.state) > excess
+                || outcome.state.lonely() > lonely;
+            let outlook = outlook(model, &trial, outcome.steps.len());
+            let price = price(model, &trial, &outcome, goal.move_penalty) + outlook.regret;
+            if !worse && price < best {
+                best = price;
+                better = Some((trial, outcome, outlook));
+            }
+        }
+        let Some((trial, outcome, outlook)) = better else { return };
+        (*change, *rehearsal, now) = (trial, outcome, outlook);
+    }
+}
+
 /// The change without the machines that got no pod, where that is no dearer: the slots, and with
 /// them the scheduler's choice among equals, change with it.
 fn without_unused<'m, 'a>(
@@ -280,7 +322,7 @@ fn without_unused<'m, 'a>(
     let mut less = change.clone();
     if drop_unused(&mut less, &rehearsal) {
         let again = rehearse(model, &less, rules);
-        let cheaper = price(model, &less, &again, move_penalty);
+        let cheaper = price(model, &less, &again, move_penalty) + outlook(model, &less, again.steps.len()).regret;
         if cheaper <= now && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
             return (cheaper, again, less);
         }

@@ -128,6 +128,25 @@ fn a_node_is_replaced_by_a_smaller_one() {
     assert_eq!(planned.plan.cost_after, MicroUsdPerHour(67_011));
 }
 
+#[test]
+fn the_pods_of_a_workload_take_turns_with_those_of_others() {
+    // A pod waits for those of its own workload that move before it, so an order by size alone is not
+    // the one in which the scheduler sees them.
+    let on = |count: usize| vec!["old"; count];
+    let world = World::default()
+        .nodes("e2-standard-16", &["old"])
+        .app("large", 1500, &on(2))
+        .app("small", 100, &on(2))
+        .app("many", 200, &on(8));
+    let planned = plan(&world.input(&["e2-standard-8"]));
+    assert_eq!(removed(&planned), ["old"]);
+    let order: Vec<&str> =
+        planned.plan.moves.iter().map(|step| step.pod.name.rsplit_once('-').expect("a number").0).collect();
+    // Eight replicas surge by two.
+    let round = ["large", "many", "many", "small"];
+    assert_eq!(order, [round.as_slice(), &round, &["many"; 4]].concat());
+}
+
 /// A change to a world of two nodes, and the code of the reason that it must give pod web-0.
 type Case = (&'static str, fn(&mut World));
 

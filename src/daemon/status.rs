@@ -7,7 +7,6 @@ use journal_schema::reason::Reason;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::money::per_month;
-use crate::reason_text::{self, moment};
 
 /// The daemon's status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,7 +88,7 @@ pub struct ReasonView {
 
 impl From<&Reason> for ReasonView {
     fn from(reason: &Reason) -> Self {
-        let text = reason_text::text(reason);
+        let text = reason.text();
         Self { code: text.code.to_owned(), message: text.sentence, fix: text.fix.map(str::to_owned) }
     }
 }
@@ -208,7 +207,7 @@ impl Status {
         let phase = state.phase();
         self.mode = mode_name(state.policy().mode).to_owned();
         self.phase = phase_name(phase.name()).to_owned();
-        self.phase_since = (state.phase_since().0 > 0).then(|| moment(state.phase_since()));
+        self.phase_since = (state.phase_since().0 > 0).then(|| state.phase_since().to_string());
         self.iteration = state.iteration();
         // Before the watches are complete nothing has looked at the gates yet.
         let held = state.holds();
@@ -217,7 +216,7 @@ impl Status {
         self.waiting_for = waiting.iter().map(ReasonView::from).collect();
         self.held_back = state.blocked().map(|blocked| HeldBackView {
             id: blocked.id.to_string(),
-            at: moment(blocked.at),
+            at: blocked.at.to_string(),
             invariant: blocked.violation.number.to_string(),
             effect: blocked.violation.effect.to_string(),
             message: blocked.violation.detail.to_string(),
@@ -225,7 +224,7 @@ impl Status {
         self.pause = state.pause().map(|pause| PauseView {
             by: pause.by.to_string(),
             reason: pause.reason.to_string(),
-            until: pause.until.map(moment),
+            until: pause.until.map(|until| until.to_string()),
         });
         self.plan = state.planned().map(|(digest, planned)| plan_status(digest, planned, phase));
         self.last = state.last_finished().map(last_status);
@@ -237,7 +236,7 @@ impl Status {
         self.spent = state.spent().to_string();
         self.pods_moved = state.moved();
         self.journal.seq = state.seq();
-        self.journal.at = moment(state.now());
+        self.journal.at = state.now().to_string();
     }
 }
 
@@ -249,9 +248,9 @@ fn plan_status(digest: &str, planned: &Planned, phase: &Phase) -> PlanStatus {
     };
     PlanStatus {
         digest: digest.to_owned(),
-        at: moment(plan.at),
+        at: plan.at.to_string(),
         waiting_for_approval: deciding.is_some(),
-        expires_at: deciding.map(|deciding| moment(deciding.expires_at)),
+        expires_at: deciding.map(|deciding| deciding.expires_at.to_string()),
         nodes_to_add: plan.add.len(),
         nodes_to_remove: plan.remove.len(),
         moves: plan.moves.len(),
@@ -272,7 +271,7 @@ fn last_status(finished: &engine::Finished) -> LastStatus {
     LastStatus {
         iteration: finished.iteration,
         digest: finished.digest.as_ref().map(ToString::to_string),
-        ended_at: moment(finished.ended_at),
+        ended_at: finished.ended_at.to_string(),
         result: result.to_owned(),
         reason: finished.reason.as_ref().map(ReasonView::from),
         nodes_added: finished.counts.0,

@@ -14,7 +14,6 @@ use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
 use serde::Serialize;
 
 use super::money::per_month;
-use crate::reason_text::{self, moment};
 
 /// A plan and what explains it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -295,9 +294,9 @@ impl PlanView {
         let (now, after) = sizes(input, planned);
         Ok(Self {
             cluster,
-            at: moment(plan.at),
+            at: plan.at.to_string(),
             digest: digest(plan)?.to_string(),
-            prices: PricesView { source: input.prices.source.to_string(), as_of: moment(input.prices.as_of) },
+            prices: PricesView { source: input.prices.source.to_string(), as_of: input.prices.as_of.to_string() },
             cost_per_hour_now: plan.cost_now.to_string(),
             cost_per_hour_after: plan.cost_after.to_string(),
             lower_bound_per_hour: plan.lower_bound.to_string(),
@@ -355,7 +354,7 @@ impl PlanView {
                 .relaxations
                 .iter()
                 .map(|relaxation| {
-                    let text = reason_text::text(&relaxation.reason);
+                    let text = relaxation.reason.text();
                     RelaxationView {
                         reason: text.code,
                         message: text.sentence,
@@ -406,7 +405,7 @@ fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictVie
         .nodes
         .iter()
         .map(|verdict| {
-            let text = reason_text::text(&verdict.reason);
+            let text = verdict.reason.text();
             let node = input.cluster.nodes.get(&verdict.node);
             NodeVerdictView {
                 name: verdict.node.to_string(),
@@ -425,7 +424,7 @@ fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictVie
 }
 
 fn pod_verdict(pod: &Key, action: &PodAction, reason: &Reason) -> PodVerdictView {
-    let text = reason_text::text(reason);
+    let text = reason.text();
     let (action, to) = match action {
         PodAction::Stay => ("Stay", None),
         PodAction::Move(to) => ("Move", Some(target(to))),

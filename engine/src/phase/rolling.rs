@@ -3,11 +3,11 @@
 use journal_schema::effect::{NodeRole, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
-use journal_schema::plan::MoveMethod;
+use journal_schema::plan::{MoveMethod, SPARED_DIVISOR};
 use journal_schema::policy::Actuation;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Message, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +22,8 @@ use crate::world::saturate;
 
 /// How often one pod is tried before the iteration is given up.
 const ATTEMPTS_MAX: u32 = 3;
-/// Largest share of a workload that surges at once, as a divisor, and most pods.
-const SURGE_DIVISOR: i32 = 4;
-const SURGE_MAX: i32 = 10;
-/// Largest share of the leaving nodes, as a divisor, that may stay because a pod of theirs could not
-/// be moved. Beyond it the plan was wrong about the cluster, and is undone.
-const SPARED_DIVISOR: usize = 4;
+/// Part of a move's deadline, as a divisor, after which others go on before those that wait for it.
+const PATIENCE_DIVISOR: i64 = 4;
 
 /// Moving pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +161,7 @@ impl Rolling {
         }
         for node in nodes {
             let uid = ctx.state.world.cluster().nodes.get(&node).map(|node| node.uid.clone()).unwrap_or_default();
-            ctx.notice(Regarding::Node(node, uid), "NodeNotRemovable", &format!("{reason:?}"), true);
+            ctx.notice(Regarding::Node(node, uid), "NodeNotRemovable", &reason.text().sentence, true);
         }
         None
     }
@@ -198,6 +194,9 @@ impl Rolling {
     }
 
     /// Starts moves while there is room. The reason to turn back, if a pod cannot be moved at all.
+    ///
+    /// The plan was rehearsed in its order, so a pod whose workload is busy is not overtaken for a while:
+    /// the room that was meant for it would be gone.
     fn start(&mut self, ctx: &mut Ctx<'_>, waiting: Vec<PodFact>) -> Option<Reason> {
         let most = usize::try_from(ctx.state.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
         let mut busy: BTreeSet<WorkloadId> = self.groups.iter().filter_map(Group::workload).collect();
@@ -205,12 +204,17 @@ impl Rolling {
             Debt::Surge { workload, .. } | Debt::Template { workload, .. } => Some(workload.clone()),
             Debt::Instance { .. } | Debt::Mark { .. } | Debt::DeletionCost { .. } => None,
         }));
+        let patience = Millis(ctx.state.policy.deadlines.one_move.0 / PATIENCE_DIVISOR);
         for pod in &waiting {
             if self.groups.len() >= most {
                 break;
             }
             let workload = ctx.state.world.cluster().workload_of(pod).cloned();
             if workload.as_ref().is_some_and(|workload| busy.contains(&workload.id)) {
+                let own = |group: &&Group| group.workload() == workload.as_ref().map(|workload| workload.id.clone());
+                if self.groups.iter().find(own).is_some_and(|group| ctx.now() < group.started_at.plus(patience)) {
+                    break;
+                }
                 continue;
             }
             let Some(node) = pod.node.clone().filter(|node| self.iteration.removes(node)) else { continue };
@@ -259,8 +263,7 @@ impl Rolling {
         };
         let group = match (self.method(state, pod, workload)?, workload) {
             (MoveMethod::Surge, Some(workload)) => {
-                let most = (workload.replicas / SURGE_DIVISOR).clamp(1, SURGE_MAX);
-                let most = usize::try_from(most).unwrap_or(1);
+                let most = MoveMethod::Surge.most_at_once(workload.replicas.into());
                 let pods = waiting.iter().filter(same).take(most).map(leaving).collect();
                 Group::surge(Surge::new(workload, pods), state.now)
             }

@@ -57,7 +57,7 @@ impl Unwinding {
                 return Phase::Unwinding(self);
             }
             self.quiet = true;
-            ctx.notice(Regarding::Kinema, "PlanRolledBack", &format!("{:?}", self.reason), true);
+            ctx.notice(Regarding::Kinema, "PlanRolledBack", &self.reason.text().sentence, true);
         }
         if ctx.poll_due(&mut self.poll_at) {
             let pools = ctx.state.debts.iter().filter_map(|debt| match debt {

@@ -13,9 +13,13 @@
 mod preferences;
 mod reference;
 
+use std::collections::BTreeMap;
+
+use journal_schema::facts::WorkloadId;
 use journal_schema::plan::MoveMethod;
 
 use crate::model::{CPU, MEMORY, Model};
+use crate::search::random::Random;
 use crate::state::{NOWHERE, State};
 use preferences::Preferences;
 use reference::Reference;
@@ -27,6 +31,20 @@ pub(crate) enum Rules {
     Compiled,
     /// The reference.
     Reference,
+    /// The compiled one, with the order of pods and the choice among equals drawn by lot.
+    Drawn(u64),
+}
+
+/// How many times as many others overtake an evicted pod as one that surges.
+const LATE: usize = 4;
+/// Moves and hosts that a rehearsal costs beyond its own.
+const REHEARSAL_MOVES: usize = 200;
+const REHEARSAL_HOSTS: usize = 50;
+
+/// The work of a rehearsal: moves × hosts.
+pub(crate) fn work_of(model: &Model<'_>, change: &Change, moves: usize) -> usize {
+    let hosts = model.hosts.len() - change.leaving.len() + change.machines.len();
+    (moves + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS)
 }
 
 /// One step: an item goes to a host slot.
@@ -97,6 +115,13 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rul
     let mut chooser = match rules {
         Rules::Reference => Chooser::Reference(Box::new(Reference::new(model, change))),
         Rules::Compiled => Chooser::Compiled(Box::new(Preferences::new(&state, &leaving))),
+        Rules::Drawn(seed) => {
+            let mut random = Random::new(seed);
+            waiting = overtaken(model, &waiting, &mut random);
+            let mut preferences = Preferences::new(&state, &leaving);
+            preferences.shuffle(&mut random);
+            Chooser::Compiled(Box::new(preferences))
+        }
     };
 
     let mut steps = Vec::new();
@@ -131,6 +156,23 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rul
     }
 }
 
+/// The items in an order in which they may reach the scheduler: as many others may overtake a pod as
+/// move at once, and more an evicted one, whose successor comes only when it has ended.
+fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usize> {
+    let parallel = usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
+    let parallel = parallel.min(items.len());
+    let mut places: Vec<(usize, usize)> = items
+        .iter()
+        .enumerate()
+        .map(|(place, item)| {
+            let late = model.items[*item].standing.method == MoveMethod::Evict;
+            (place + random.below(if late { parallel * LATE } else { parallel }), *item)
+        })
+        .collect();
+    places.sort_by_key(|(place, _)| *place);
+    places.into_iter().map(|(_, item)| item).collect()
+}
+
 /// Moves one item as its method does; `None` when no node takes it.
 fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -> Option<usize> {
     let old = state.at[item];
@@ -159,8 +201,9 @@ fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -
     chosen
 }
 
-/// Pods that few hosts may take first, then the largest share of a typical host; pods that need
-/// others near come after those.
+/// In rounds, as pods of one workload wait for each other and others do not wait for them: the first
+/// of each workload, the second of each, and so on. In a round pods that few hosts may take come first,
+/// then the largest share of a typical host. Pods that need others near come after those.
 fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
     let model = state.model;
     let open: Vec<usize> = (0..state.open.len()).filter(|host| state.open[*host] && !leaving[*host]).collect();
@@ -176,7 +219,7 @@ fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
         .iter()
         .map(|row| (open.iter().filter(|host| row[state.sig[**host]]).count() * 10 / open.len().max(1)).min(5))
         .collect();
-    items.sort_by_key(|item| {
+    items.sort_by_cached_key(|item| {
         let class = &model.classes[model.items[*item].class];
         let profile = &model.relations.profiles[class.profile];
         let share = |dim: usize, typical: i128| i128::from(class.request[dim]) * 1_000_000 / typical;
@@ -184,6 +227,26 @@ fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
         // A pod that other pods keep off most hosts is as hard to place as one several times its size.
         let bound_by_others = !profile.anti_own.is_empty() || !profile.spread_own.is_empty();
         let size = if bound_by_others { size * HARDER } else { size };
-        (!profile.affinity_own.is_empty(), scarcity[class.statics], -size, *item)
+        (scarcity[class.statics], -size, *item)
     });
+    in_rounds(model, items);
+}
+
+/// Puts the first pods of every workload before the second ones, and so on, else in the order given.
+fn in_rounds(model: &Model<'_>, items: &mut [usize]) {
+    let mut before: BTreeMap<&WorkloadId, usize> = BTreeMap::new();
+    let mut round = vec![0; model.items.len()];
+    for item in items.iter() {
+        let standing = &model.items[*item].standing;
+        if let Some(workload) = &standing.workload {
+            let before = before.entry(workload).or_default();
+            round[*item] = *before / standing.at_once;
+            *before += 1;
+        }
+    }
+    let needs_others = |item: usize| {
+        let class = &model.classes[model.items[item].class];
+        !model.relations.profiles[class.profile].affinity_own.is_empty()
+    };
+    items.sort_by_key(|item| (needs_others(*item), round[*item]));
 }

@@ -13,6 +13,7 @@ use journal_schema::text::Name;
 use crate::model::{CPU, MEMORY, Model};
 use crate::rules::selector_matches;
 use crate::scheduler::spread::{natural_log, spread_owner};
+use crate::search::random::Random;
 use crate::state::State;
 
 /// No group.
@@ -80,6 +81,13 @@ impl Preferences {
             }
         }
         preferences
+    }
+
+    /// Draws the order in which hosts are chosen among equals.
+    pub(super) fn shuffle(&mut self, random: &mut Random) {
+        for place in (1..self.order.len()).rev() {
+            self.order.swap(place, random.below(place + 1));
+        }
     }
 
     /// Counts a pod that came to a host.

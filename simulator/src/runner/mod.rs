@@ -104,7 +104,7 @@ impl Iterations {
             (None, false) => Ending::Completed,
             (Some(_), false) => Ending::Untouched,
         };
-        let reason = finished.reason.as_ref().map(code);
+        let reason = finished.reason.as_ref().map(|reason| reason.code().to_owned());
         self.last = Some((finished.iteration, ending, reason));
         self.moves += u64::from(finished.counts.2);
         if ending != Ending::Untouched {
@@ -112,12 +112,6 @@ impl Iterations {
         }
         ending != Ending::Untouched && self.ended >= self.wanted
     }
-}
-
-/// A reason's code: its variant's name.
-fn code(reason: &journal_schema::reason::Reason) -> String {
-    let text = format!("{reason:?}");
-    text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
 }
 
 impl Outside for &mut Link<'_, '_> {
@@ -287,6 +281,7 @@ fn report(
         ending,
         reason,
         cost_per_hour_before: cost_before,
+        planned_cost_per_hour: state.planned().map(|(_, planned)| planned.plan.cost_after),
         cost_per_hour_after: world.cost_per_hour(),
         lower_bound_per_hour: state.planned().map_or(MicroUsdPerHour(0), |(_, planned)| planned.plan.lower_bound),
         integrated_cost: world.integrated_cost(),

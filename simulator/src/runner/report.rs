@@ -32,6 +32,9 @@ pub struct SimulationReport {
     /// What the machines cost per hour when the daemon started.
     #[serde(serialize_with = "decimal")]
     pub cost_per_hour_before: MicroUsdPerHour,
+    /// What they cost per hour when the last plan is carried out to the letter; `None` without a plan.
+    #[serde(serialize_with = "maybe_decimal")]
+    pub planned_cost_per_hour: Option<MicroUsdPerHour>,
     /// What they cost per hour at the end.
     #[serde(serialize_with = "decimal")]
     pub cost_per_hour_after: MicroUsdPerHour,
@@ -80,6 +83,13 @@ pub struct SimulationReport {
     pub virtual_seconds: i64,
     /// Places at which the daemon could have been killed.
     pub crash_places: u64,
+}
+
+fn maybe_decimal<S: serde::Serializer>(value: &Option<MicroUsdPerHour>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn decimal<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,9 +3,9 @@
 //! One closed match without a wildcard: a new reason does not compile until it has its words. The
 //! code is the variant's name and is the same in the command line, the API, notices and metrics.
 
-use journal_schema::cloud::{CloudFault, PoolRefusal};
-use journal_schema::reason::Reason;
-use journal_schema::units::{Millis, Timestamp};
+use super::Reason;
+use crate::cloud::{CloudFault, PoolRefusal};
+use crate::units::Millis;
 
 /// A reason in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,20 +18,17 @@ pub struct ReasonText {
     pub fix: Option<&'static str>,
 }
 
-/// A moment as RFC 3339 in UTC.
-pub fn moment(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| format!("{}ms", at.0), |moment| moment.to_string())
-}
+impl Reason {
+    /// The reason in words.
+    pub fn text(&self) -> ReasonText {
+        let (code, sentence, fix) = words(self);
+        ReasonText { code, sentence, fix: (!fix.is_empty()).then_some(fix) }
+    }
 
-/// The reason in words.
-pub fn text(reason: &Reason) -> ReasonText {
-    let (code, sentence, fix) = words(reason);
-    ReasonText { code, sentence, fix: (!fix.is_empty()).then_some(fix) }
-}
-
-/// The reason's code alone.
-pub fn code(reason: &Reason) -> &'static str {
-    words(reason).0
+    /// Its code alone: the variant's name.
+    pub fn code(&self) -> &'static str {
+        words(self).0
+    }
 }
 
 fn span(span: Millis) -> String {
@@ -88,7 +85,7 @@ fn words(reason: &Reason) -> Words {
             ("HpaAboveThreshold", format!("HPA {hpa} is at {percent} % of its target and is about to scale up"), "")
         }
         Reason::Paused { by, reason, until } => {
-            let until = until.map_or_else(|| "until resumed".to_owned(), |until| format!("until {}", moment(until)));
+            let until = until.map_or_else(|| "until resumed".to_owned(), |until| format!("until {until}"));
             ("Paused", format!("paused by {by} {until}: {reason}"), "run kinema resume")
         }
         Reason::CloudBusy { instances } => {
@@ -308,10 +305,10 @@ fn words(reason: &Reason) -> Words {
 
 #[cfg(test)]
 mod tests {
-    use journal_schema::facts::Key;
-    use journal_schema::text::{Message, Name};
-
     use super::*;
+    use crate::facts::Key;
+    use crate::text::{Message, Name};
+    use crate::units::Timestamp;
 
     #[test]
     fn the_code_is_the_variant_of_the_journal() {
@@ -321,7 +318,7 @@ mod tests {
             Reason::PodDisruptionBudget { pdb: Key::new(Name::truncated("shop"), Name::truncated("cart")), allowed: 0 },
         ];
         for reason in reasons {
-            let words = text(&reason);
+            let words = reason.text();
             let debug = format!("{reason:?}");
             let variant = debug.split([' ', '{']).next().unwrap_or_default();
             assert_eq!(words.code, variant);
@@ -336,9 +333,9 @@ mod tests {
             reason: Message::truncated("INC-1234"),
             until: Some(Timestamp(0)),
         };
-        assert_eq!(text(&reason).sentence, "paused by alice until 1970-01-01T00:00:00Z: INC-1234");
-        assert_eq!(text(&reason).fix, Some("run kinema resume"));
+        assert_eq!(reason.text().sentence, "paused by alice until 1970-01-01T00:00:00Z: INC-1234");
+        assert_eq!(reason.text().fix, Some("run kinema resume"));
         let young = Reason::TooYoung { age: Millis::from_minutes(3), least: Millis::from_minutes(10) };
-        assert_eq!(text(&young).sentence, "it is 3m old, nodes stay for at least 10m");
+        assert_eq!(young.text().sentence, "it is 3m old, nodes stay for at least 10m");
     }
 }
