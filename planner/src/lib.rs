@@ -94,9 +94,13 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
     // Among equals the one that changes least, which the search gives last.
     candidates.reverse();
     candidates.sort_by_key(|candidate| candidate.price);
-    if let Some(first) = candidates.first_mut() {
-        first.polish(&model, &guide, &goal, Rules::Compiled);
+    // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
+    let small =
+        candidates.first().is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
+    for candidate in candidates.iter_mut().take(if small { 2 } else { 1 }) {
+        candidate.polish(&model, &guide, &goal, Rules::Compiled);
     }
+    candidates.sort_by_key(|candidate| candidate.price);
     // What was sought on the compiled model is believed on the reference only. Candidates that looked
     // dearer are settled on it when they may be needed.
     let mut believed: Vec<Candidate<'_, '_>> = Vec::new();
@@ -163,8 +167,12 @@ impl<'m, 'a> Candidate<'m, 'a> {
 
     /// What it costs, with what it costs in the mean when the scheduler does otherwise.
     fn likely_price(&self, model: &'m Model<'a>, goal: &Goal<'_>) -> i64 {
-        let planned = settle::price(model, &self.change, &self.rehearsal, goal.move_penalty);
-        planned + outlook::outlook(model, &self.change, self.rehearsal.steps.len()).regret
+        self.expected_price(model, goal) + outlook::outlook(model, &self.change, self.rehearsal.steps.len()).regret
+    }
+
+    /// What it costs when the scheduler does as the rehearsal.
+    fn expected_price(&self, model: &'m Model<'a>, goal: &Goal<'_>) -> i64 {
+        settle::price(model, &self.change, &self.rehearsal, goal.move_penalty)
     }
 }
 

@@ -12,10 +12,11 @@ use journal_schema::plan::SPARED_DIVISOR;
 use crate::model::Model;
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 
-/// Rehearsals drawn by lot, where they are cheap.
-const MOST_DRAWS: usize = 16;
-/// Moves × hosts of all of them together, beyond which there are fewer; there is one at least.
-const WORK: usize = 8_000_000;
+/// Rehearsals drawn by lot.
+const DRAWS: usize = 16;
+/// Moves × hosts of a rehearsal beyond which none is drawn: the search would have little work left, and
+/// of so many nodes the few that stay are a small share.
+const LARGE: usize = 150_000;
 
 /// The mean of several rehearsals.
 pub(crate) struct Outlook<'m, 'a> {
@@ -27,20 +28,25 @@ pub(crate) struct Outlook<'m, 'a> {
     pub(crate) work: usize,
 }
 
+/// Whether rehearsals of such a change are drawn.
+pub(crate) fn is_drawn(model: &Model<'_>, change: &Change, moves: usize) -> bool {
+    !change.leaving.is_empty() && work_of(model, change, moves) <= LARGE
+}
+
 /// Rehearses a change in orders drawn by lot; `moves` says how many pods it moves.
 pub(crate) fn outlook<'m, 'a>(model: &'m Model<'a>, change: &Change, moves: usize) -> Outlook<'m, 'a> {
     let work = work_of(model, change, moves);
-    let draws = (WORK / work.max(1)).clamp(1, MOST_DRAWS);
     let price = |host: usize| model.hosts[host].price.unwrap_or(0);
     let removed: i64 = change.leaving.iter().map(|host| price(*host)).sum();
     let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-    let mut outlook = Outlook { regret: 0, failed: Vec::new(), work: work * draws };
-    if change.leaving.is_empty() {
+    let mut outlook = Outlook { regret: 0, failed: Vec::new(), work: 0 };
+    if !is_drawn(model, change, moves) {
         return outlook;
     }
     let mut sum = 0;
-    for draw in 0..draws {
+    for draw in 0..DRAWS {
         let rehearsal = rehearse(model, change, Rules::Drawn(draw as u64));
+        outlook.work += work;
         let stay: BTreeSet<usize> = rehearsal.stuck.iter().filter_map(|item| model.items[*item].home).collect();
         // The machines of an undone plan are paid for a while, which is not reckoned here.
         let undone = stay.len() > change.leaving.len() / SPARED_DIVISOR;
@@ -50,6 +56,6 @@ pub(crate) fn outlook<'m, 'a>(model: &'m Model<'a>, change: &Change, moves: usiz
             outlook.failed.push(rehearsal);
         }
     }
-    outlook.regret = sum / i64::try_from(draws).unwrap_or(1);
+    outlook.regret = sum / i64::try_from(DRAWS).unwrap_or(1);
     outlook
 }

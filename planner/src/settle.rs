@@ -199,7 +199,7 @@ pub(crate) fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_
     added - removed + toll * move_penalty / MOVE + stuck * HOMELESS
 }
 
-/// Makes a settled change cheaper in the mean of its [`outlook`]: takes new machines out, the emptiest for their price first, or
+/// Makes a settled change cheaper: takes new machines out, the emptiest for their price first, or
 /// more nodes, and lets the rehearsal and the remedies fill the gap. Bounded by work.
 pub(crate) fn polish<'m, 'a>(
     model: &'m Model<'a>,
@@ -216,8 +216,11 @@ pub(crate) fn polish<'m, 'a>(
         Rules::Reference | Rules::Drawn(_) => REFERENCE_WORK,
     };
     let mut random = Random::new(goal.seed);
-    let mut best =
-        price(model, change, rehearsal, goal.move_penalty) + outlook(model, change, rehearsal.steps.len()).regret;
+    let regret = |change: &Change, moves: usize| {
+        let outlook = outlook(model, change, moves);
+        (outlook.regret, outlook.work)
+    };
+    let mut best = price(model, change, rehearsal, goal.move_penalty) + regret(change, rehearsal.steps.len()).0;
     let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
     let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
     let leaving = change.leaving.clone();
@@ -234,9 +237,9 @@ pub(crate) fn polish<'m, 'a>(
             let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
             let sound = outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
             if now < best && sound {
-                let outlook = outlook(model, &trial, outcome.steps.len());
-                work += outlook.work;
-                now += outlook.regret;
+                let (regret, drawn) = regret(&trial, outcome.steps.len());
+                work += drawn;
+                now += regret;
             }
             if now < best && sound {
                 better = Some((now, outcome));
@@ -258,7 +261,16 @@ pub(crate) fn polish<'m, 'a>(
         match better {
             Some((now, outcome)) => {
                 failures = 0;
-                (best, *rehearsal, *change) = without_unused(model, trial, outcome, now, goal.move_penalty, rules);
+                (best, *rehearsal, *change) = (now, outcome, trial);
+                let mut less = change.clone();
+                if drop_unused(&mut less, rehearsal) {
+                    // The slots, and with them the scheduler's choice among equals, change with it.
+                    let again = rehearse(model, &less, rules);
+                    let cheaper = price(model, &less, &again, goal.move_penalty) + regret(&less, again.steps.len()).0;
+                    if cheaper <= best && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
+                        (best, *rehearsal, *change) = (cheaper, again, less);
+                    }
+                }
             }
             None => {
                 failures += 1;
@@ -307,27 +319,6 @@ pub(crate) fn harden<'m, 'a>(
         let Some((trial, outcome, outlook)) = better else { return };
         (*change, *rehearsal, now) = (trial, outcome, outlook);
     }
-}
-
-/// The change without the machines that got no pod, where that is no dearer: the slots, and with
-/// them the scheduler's choice among equals, change with it.
-fn without_unused<'m, 'a>(
-    model: &'m Model<'a>,
-    change: Change,
-    rehearsal: Rehearsal<'m, 'a>,
-    now: i64,
-    move_penalty: i64,
-    rules: Rules,
-) -> (i64, Rehearsal<'m, 'a>, Change) {
-    let mut less = change.clone();
-    if drop_unused(&mut less, &rehearsal) {
-        let again = rehearse(model, &less, rules);
-        let cheaper = price(model, &less, &again, move_penalty) + outlook(model, &less, again.steps.len()).regret;
-        if cheaper <= now && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
-            return (cheaper, again, less);
-        }
-    }
-    (now, rehearsal, change)
 }
 
 /// The change with some machines less, or other machines in their place, or one more node that leaves.

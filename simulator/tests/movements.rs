@@ -15,14 +15,14 @@ use simulator::scenario::Expected;
 #[test]
 fn what_was_planned_is_what_is_reached() {
     let (mut planned, mut reached, mut exact) = (0, 0, 0);
-    for seed in [5, 8, 9, 12] {
+    for seed in 1..=6 {
         let report = run(Scenario::find("default", seed).unwrap(), seed, &RunOptions::default()).unwrap();
         let plan = report.planned_cost_per_hour.expect("a plan");
         println!("seed {seed}: planned {plan}, reached {}", report.cost_per_hour_after);
         exact += u32::from(report.cost_per_hour_after == plan);
         (planned, reached) = (planned + plan.0, reached + report.cost_per_hour_after.0);
     }
-    assert!(exact >= 3 && reached * 100 <= planned * 106, "planned {planned}, reached {reached}, {exact} of 4 exactly");
+    assert!(exact >= 4 && reached * 100 <= planned * 105, "planned {planned}, reached {reached}, {exact} of 6 exactly");
 }
 
 #[test]

@@ -335,10 +335,9 @@ mod tests {
     fn the_built_in_book_is_a_sum_of_parts() {
         // Rates out of two machines of a family make the price of every other, on demand and spot.
         let built_in = Catalogue::built_in().unwrap();
-        let kinds: [(&str, &str, fn(&Prices) -> Option<MicroUsdPerHour>); 2] = [
-            ("", "OnDemand", |prices| Some(prices.on_demand)),
-            ("Spot Preemptible ", "Preemptible", |prices| prices.spot),
-        ];
+        type Price = fn(&Prices) -> Option<MicroUsdPerHour>;
+        let list: Price = |prices| Some(prices.on_demand);
+        let kinds = [("", "OnDemand", list), ("Spot Preemptible ", "Preemptible", |prices| prices.spot)];
         let (mut skus, mut families) = (Vec::new(), 0);
         for (family, description) in FAMILIES {
             let of_family: Vec<(&Name, &Machine, &Prices)> = built_in

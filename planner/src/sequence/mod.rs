@@ -13,7 +13,8 @@
 mod preferences;
 mod reference;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use journal_schema::facts::WorkloadId;
 use journal_schema::plan::MoveMethod;
@@ -35,8 +36,9 @@ pub(crate) enum Rules {
     Drawn(u64),
 }
 
-/// How many times as many others overtake an evicted pod as one that surges.
-const LATE: usize = 4;
+/// How many others may overtake an evicted pod, in multiples of those that move at once: its successor
+/// comes only when it has ended.
+const EVICTION_FACTOR: usize = 2;
 /// Moves and hosts that a rehearsal costs beyond its own.
 const REHEARSAL_MOVES: usize = 200;
 const REHEARSAL_HOSTS: usize = 50;
@@ -156,8 +158,7 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rul
     }
 }
 
-/// The items in an order in which they may reach the scheduler: as many others may overtake a pod as
-/// move at once, and more an evicted one, whose successor comes only when it has ended.
+/// The items in an order in which they may reach the scheduler.
 fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usize> {
     let parallel = usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
     let parallel = parallel.min(items.len());
@@ -165,8 +166,11 @@ fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usi
         .iter()
         .enumerate()
         .map(|(place, item)| {
-            let late = model.items[*item].standing.method == MoveMethod::Evict;
-            (place + random.below(if late { parallel * LATE } else { parallel }), *item)
+            let late = match model.items[*item].standing.method {
+                MoveMethod::Surge | MoveMethod::RollingUpdate => parallel,
+                MoveMethod::Evict => parallel * EVICTION_FACTOR,
+            };
+            (place + random.below(late), *item)
         })
         .collect();
     places.sort_by_key(|(place, _)| *place);
@@ -201,9 +205,8 @@ fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -
     chosen
 }
 
-/// In rounds, as pods of one workload wait for each other and others do not wait for them: the first
-/// of each workload, the second of each, and so on. In a round pods that few hosts may take come first,
-/// then the largest share of a typical host. Pods that need others near come after those.
+/// Pods that few hosts may take first, then the largest share of a typical host; pods that need others
+/// near come after those. As far as that is possible: the pods of one workload wait for each other.
 fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
     let model = state.model;
     let open: Vec<usize> = (0..state.open.len()).filter(|host| state.open[*host] && !leaving[*host]).collect();
@@ -227,26 +230,76 @@ fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
         // A pod that other pods keep off most hosts is as hard to place as one several times its size.
         let bound_by_others = !profile.anti_own.is_empty() || !profile.spread_own.is_empty();
         let size = if bound_by_others { size * HARDER } else { size };
-        (scarcity[class.statics], -size, *item)
+        (!profile.affinity_own.is_empty(), scarcity[class.statics], -size, *item)
     });
-    in_rounds(model, items);
+    in_turns(model, items);
 }
 
-/// Puts the first pods of every workload before the second ones, and so on, else in the order given.
-fn in_rounds(model: &Model<'_>, items: &mut [usize]) {
-    let mut before: BTreeMap<&WorkloadId, usize> = BTreeMap::new();
-    let mut round = vec![0; model.items.len()];
-    for item in items.iter() {
+/// How long an eviction takes, in surges: the pod ends before its successor begins.
+const EVICTION: usize = 2;
+
+/// The pods of a workload that wait for each other.
+#[derive(Default)]
+struct Turns {
+    /// Places of its items, by precedence.
+    places: VecDeque<usize>,
+    at_once: usize,
+    /// How long its next pods take.
+    takes: usize,
+}
+
+impl Turns {
+    /// How long it takes when nothing holds it up.
+    fn left(&self) -> usize {
+        self.places.len().div_ceil(self.at_once.max(1)) * self.takes
+    }
+}
+
+/// Puts items, given by precedence, into the order in which they begin to move: so many workloads at
+/// once, each so many of its pods at once. Whenever one is done the first by precedence begins that may,
+/// unless a workload needs all the time that is left: all would wait for it in the end.
+/// Time: items × log items.
+fn in_turns(model: &Model<'_>, items: &mut [usize]) {
+    let parallel = usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX).max(1);
+    let mut queues: Vec<Turns> = Vec::new();
+    let mut of_workload: BTreeMap<&WorkloadId, usize> = BTreeMap::new();
+    for (place, item) in items.iter().enumerate() {
         let standing = &model.items[*item].standing;
-        if let Some(workload) = &standing.workload {
-            let before = before.entry(workload).or_default();
-            round[*item] = *before / standing.at_once;
-            *before += 1;
+        let next = queues.len();
+        // An item without a workload waits for nobody.
+        let queue = standing.workload.as_ref().map_or(next, |workload| *of_workload.entry(workload).or_insert(next));
+        if queue == next {
+            let takes = if standing.method == MoveMethod::Evict { EVICTION } else { 1 };
+            queues.push(Turns { places: VecDeque::new(), at_once: standing.at_once, takes });
+        }
+        queues[queue].places.push_back(place);
+    }
+    let mut left: usize = queues.iter().map(Turns::left).sum();
+    // Those that may begin, by precedence and by how long they take; and the ends of those that move.
+    let mut first: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut longest: BTreeSet<(usize, Reverse<usize>, usize)> = BTreeSet::new();
+    let mut moving: BTreeSet<(usize, usize)> = (0..queues.len()).map(|queue| (0, queue)).collect();
+    let mut order = Vec::with_capacity(items.len());
+    while let Some((now, _)) = moving.first().copied() {
+        while let Some((_, queue)) = moving.first().copied().filter(|(end, _)| *end == now) {
+            moving.pop_first();
+            if let Some(place) = queues[queue].places.front() {
+                first.insert((*place, queue));
+                longest.insert((queues[queue].left(), Reverse(*place), queue));
+            }
+        }
+        while moving.len() < parallel {
+            let urgent = longest.last().filter(|(own, ..)| *own >= left.div_ceil(parallel));
+            let next = urgent.map(|(_, Reverse(place), queue)| (*place, *queue)).or_else(|| first.first().copied());
+            let Some((place, queue)) = next else { break };
+            let turns = &mut queues[queue];
+            first.remove(&(place, queue));
+            longest.remove(&(turns.left(), Reverse(place), queue));
+            let batch = turns.at_once.min(turns.places.len());
+            order.extend(turns.places.drain(..batch).map(|place| items[place]));
+            left -= turns.takes;
+            moving.insert((now + turns.takes, queue));
         }
     }
-    let needs_others = |item: usize| {
-        let class = &model.classes[model.items[item].class];
-        !model.relations.profiles[class.profile].affinity_own.is_empty()
-    };
-    items.sort_by_key(|item| (needs_others(*item), round[*item]));
+    items.copy_from_slice(&order);
 }
