@@ -4,10 +4,7 @@
 use engine::State;
 use journal_schema::effect::{Answer, Effect, Failure, FailureClass, FailureCode, Outcome};
 use journal_schema::text::Message;
-use std::thread;
-
-/// As large as a main thread's usually is.
-const STACK_BYTES: usize = 8 << 20;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Whether an effect is computed from the state rather than carried out.
 pub fn is_computed(effect: &Effect) -> bool {
@@ -18,22 +15,15 @@ pub fn is_computed(effect: &Effect) -> bool {
 /// the effect is one for the outside.
 ///
 /// A panic of the planner is an answer too: the cluster is left alone, and the journal tells why.
-///
-/// It is computed on a thread of its own, and the answer is copied: what a plan needs for a moment is
-/// several times what it leaves behind, and an allocator gives a thread's memory back once all is free.
 pub fn compute(state: &State, effect: &Effect) -> Option<Outcome> {
     if !is_computed(effect) {
         return None;
     }
-    let computed = thread::scope(|scope| {
-        let thread = thread::Builder::new().name("planner".to_owned()).stack_size(STACK_BYTES);
-        thread.spawn_scoped(scope, || answer(state, effect)).map(thread::ScopedJoinHandle::join)
-    });
+    let computed = catch_unwind(AssertUnwindSafe(|| answer(state, effect)));
     Some(match computed {
-        Ok(Ok(Ok(answer))) => Outcome::Answered(answer.clone()),
-        Ok(Ok(Err(message))) => refused(&message),
-        Ok(Err(panic)) => refused(&format!("the planner panicked: {}", panic_text(&*panic))),
-        Err(error) => refused(&format!("no thread for the planner: {error}")),
+        Ok(Ok(answer)) => Outcome::Answered(answer),
+        Ok(Err(message)) => refused(&message),
+        Err(panic) => refused(&format!("the planner panicked: {}", panic_text(&*panic))),
     })
 }
 
