@@ -22,8 +22,6 @@ const ENTRIES: u64 = 100_000;
 fn pod(index: u64, ready: bool) -> PodFact {
     let text = |text: String| Name::truncated(text);
     PodFact {
-        key: Key::new(text(format!("ns-{}", index % 40)), text(format!("workload-{}-{index}", index % 400))),
-        uid: text(format!("3c9f0b1e-0000-4000-8000-{index:012}")),
         owner: Some(Owner {
             kind: OwnerKind::ReplicaSet,
             name: text(format!("workload-{}", index % 400)),
@@ -32,22 +30,18 @@ fn pod(index: u64, ready: bool) -> PodFact {
         node: Some(text(format!("node-{}", index % 1_000))),
         phase: PodPhase::Running,
         ready,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
         labels: [("app".to_owned(), format!("workload-{}", index % 400))]
             .map(|(key, value)| (text(key), text(value)))
             .into(),
-        spec: PodSpecFact {
-            requests: Resources { cpu: MilliCpu(250), memory: Bytes(1 << 28), pods: 1, ..Resources::default() },
-            ..PodSpecFact::default()
-        },
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: Default::default(),
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(
+            Key::new(text(format!("ns-{}", index % 40)), text(format!("workload-{}-{index}", index % 400))),
+            text(format!("3c9f0b1e-0000-4000-8000-{index:012}")),
+            PodSpecFact {
+                requests: Resources { cpu: MilliCpu(250), memory: Bytes(1 << 28), pods: 1, ..Resources::default() },
+                ..PodSpecFact::default()
+            },
+            Timestamp(0),
+        )
     }
 }
 

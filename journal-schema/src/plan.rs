@@ -163,8 +163,8 @@ const SURGE_DIVISOR: i64 = 4;
 const SURGE_MAX: i64 = 10;
 
 impl MoveMethod {
-    /// How many pods of a workload of `replicas` are moved at once: a tenth of a large Deployment may be
-    /// added to it for a while, an evicted pod is awaited before the next, and a rolling update is about all.
+    /// How many pods of a workload of `replicas` are moved at once: a quarter of it surges, ten pods at
+    /// most; an evicted pod is awaited before the next; a rolling update is about all.
     pub fn most_at_once(self, replicas: i64) -> usize {
         match self {
             Self::Surge => usize::try_from((replicas / SURGE_DIVISOR).clamp(1, SURGE_MAX)).unwrap_or(1),

@@ -47,10 +47,11 @@ use journal_schema::plan::{Planned, PlanningInput};
 use journal_schema::policy::Limits;
 use journal_schema::text::Name;
 
-use crate::bound::{Bound, Problem};
+use crate::bound::Problem;
 use crate::model::Model;
 use crate::search::Goal;
-use crate::sequence::{Change, Rehearsal, Rules};
+use crate::sequence::{Change, Rules};
+use crate::settle::Candidate;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -86,9 +87,8 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         seed: input.iteration,
     };
     let found = search::solve(&model, &goal);
-    let settled = |change: Change, placed: &[usize], rules: Rules| {
-        Candidate::settle(&model, &guide, &goal, change, placed, rules)
-    };
+    let settled =
+        |change: Change, placed: &[usize], rules: Rules| Candidate::settle(&model, &goal, change, placed, rules);
     let mut candidates: Vec<Candidate<'_, '_>> =
         found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
     // Among equals the one that changes least, which the search gives last.
@@ -98,7 +98,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
     let small =
         candidates.first().is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
     for candidate in candidates.iter_mut().take(if small { 2 } else { 1 }) {
-        candidate.polish(&model, &guide, &goal, Rules::Compiled);
+        candidate.polish(&model, &goal, Rules::Compiled);
     }
     candidates.sort_by_key(|candidate| candidate.price);
     // What was sought on the compiled model is believed on the reference only. Candidates that looked
@@ -112,7 +112,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             let looked = next.price;
             let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
             if candidate.price > looked {
-                candidate.polish(&model, &guide, &goal, Rules::Reference);
+                candidate.polish(&model, &goal, Rules::Reference);
             }
             believed.push(candidate);
             continue;
@@ -132,47 +132,6 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             Ok(()) => return Ok(planned),
             Err(error) => refused = error,
         }
-    }
-}
-
-/// A change that the scheduler carries out, and its price.
-struct Candidate<'m, 'a> {
-    change: Change,
-    rehearsal: Rehearsal<'m, 'a>,
-    price: i64,
-}
-
-impl<'m, 'a> Candidate<'m, 'a> {
-    fn settle(
-        model: &'m Model<'a>,
-        guide: &Bound,
-        goal: &Goal<'_>,
-        change: Change,
-        placed: &[usize],
-        rules: Rules,
-    ) -> Self {
-        let wanted = |item: usize| placed[item] != state::NOWHERE;
-        let (change, rehearsal) = settle::settle(model, guide, change, &wanted, rules);
-        let mut candidate = Self { change, rehearsal, price: 0 };
-        candidate.price = candidate.likely_price(model, goal);
-        candidate
-    }
-
-    /// Makes it cheaper where the scheduler still carries it out.
-    fn polish(&mut self, model: &'m Model<'a>, guide: &Bound, goal: &Goal<'_>, rules: Rules) {
-        settle::polish(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
-        settle::harden(model, guide, goal, &mut self.change, &mut self.rehearsal, rules);
-        self.price = self.likely_price(model, goal);
-    }
-
-    /// What it costs, with what it costs in the mean when the scheduler does otherwise.
-    fn likely_price(&self, model: &'m Model<'a>, goal: &Goal<'_>) -> i64 {
-        self.expected_price(model, goal) + outlook::outlook(model, &self.change, self.rehearsal.steps.len()).regret
-    }
-
-    /// What it costs when the scheduler does as the rehearsal.
-    fn expected_price(&self, model: &'m Model<'a>, goal: &Goal<'_>) -> i64 {
-        settle::price(model, &self.change, &self.rehearsal, goal.move_penalty)
     }
 }
 

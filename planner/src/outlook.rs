@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use journal_schema::plan::SPARED_DIVISOR;
 
 use crate::model::Model;
-use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
+use crate::sequence::{Change, Rehearsal, rehearse_drawn, work_of};
 
 /// Rehearsals drawn by lot.
-const DRAWS: usize = 16;
+const DRAWS: u64 = 16;
 /// Moves × hosts of a rehearsal beyond which none is drawn: the search would have little work left, and
 /// of so many nodes the few that stay are a small share.
 const LARGE: usize = 150_000;
@@ -35,23 +35,20 @@ pub(crate) fn is_drawn(model: &Model<'_>, change: &Change, moves: usize) -> bool
 
 /// Rehearses a change in orders drawn by lot; `moves` says how many pods it moves.
 pub(crate) fn outlook<'m, 'a>(model: &'m Model<'a>, change: &Change, moves: usize) -> Outlook<'m, 'a> {
-    let work = work_of(model, change, moves);
-    let price = |host: usize| model.hosts[host].price.unwrap_or(0);
-    let removed: i64 = change.leaving.iter().map(|host| price(*host)).sum();
-    let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
     let mut outlook = Outlook { regret: 0, failed: Vec::new(), work: 0 };
     if !is_drawn(model, change, moves) {
         return outlook;
     }
+    let (work, cost) = (work_of(model, change, moves), change.cost(model));
     let mut sum = 0;
     for draw in 0..DRAWS {
-        let rehearsal = rehearse(model, change, Rules::Drawn(draw as u64));
+        let rehearsal = rehearse_drawn(model, change, draw);
         outlook.work += work;
         let stay: BTreeSet<usize> = rehearsal.stuck.iter().filter_map(|item| model.items[*item].home).collect();
         // The machines of an undone plan are paid for a while, which is not reckoned here.
         let undone = stay.len() > change.leaving.len() / SPARED_DIVISOR;
-        let staying: i64 = stay.iter().map(|host| price(*host)).sum();
-        sum += if undone { (removed - added).max(staying) } else { staying };
+        let staying: i64 = stay.iter().filter_map(|host| model.hosts[*host].price).sum();
+        sum += if undone { staying.max(-cost) } else { staying };
         if !stay.is_empty() {
             outlook.failed.push(rehearsal);
         }

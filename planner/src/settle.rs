@@ -5,15 +5,15 @@
 //! all) and the plan is rehearsed again, until every pod finds a place.
 //!
 //! The tightest packing is not the one that the scheduler reaches most cheaply, so the machines are
-//! sought once more, now by what the rehearsal makes of them ([`polish`]), and by what becomes of them
-//! when the scheduler does otherwise ([`harden`]).
+//! sought once more, now by what the rehearsal makes of them, and by what becomes of them when the
+//! scheduler does otherwise ([`Candidate::polish`]).
 
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
-use crate::outlook::outlook;
+use crate::outlook::{Outlook, outlook};
 use crate::search::random::Random;
-use crate::search::{HOMELESS, spread_excess};
+use crate::search::{Goal, HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 use crate::state::{NOWHERE, State};
 
@@ -47,7 +47,7 @@ const MOST_FAILURES: u32 = 400;
 ///
 /// `wanted` says which pending pods must get a place. Ends after as many rounds as there are nodes
 /// that leave, at most: each round adds a machine or keeps a node, and machines only for a while.
-pub(crate) fn settle<'m, 'a>(
+fn settle<'m, 'a>(
     model: &'m Model<'a>,
     bound: &Bound,
     mut change: Change,
@@ -191,133 +191,160 @@ fn cheapest_home(
 }
 
 /// Cost of a change against doing nothing, moves and pods without a place included.
-pub(crate) fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move_penalty: i64) -> i64 {
-    let removed: i64 = change.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
-    let added: i64 = change.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
+fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move_penalty: i64) -> i64 {
     let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
     let stuck = i64::try_from(rehearsal.stuck.len()).unwrap_or(i64::MAX / HOMELESS);
-    added - removed + toll * move_penalty / MOVE + stuck * HOMELESS
+    change.cost(model) + toll * move_penalty / MOVE + stuck * HOMELESS
 }
 
-/// Makes a settled change cheaper: takes new machines out, the emptiest for their price first, or
-/// more nodes, and lets the rehearsal and the remedies fill the gap. Bounded by work.
-pub(crate) fn polish<'m, 'a>(
-    model: &'m Model<'a>,
-    bound: &Bound,
-    goal: &crate::search::Goal<'_>,
-    change: &mut Change,
-    rehearsal: &mut Rehearsal<'m, 'a>,
-    rules: Rules,
-) {
-    let hosts = model.hosts.len() - change.leaving.len() + change.machines.len();
-    let large = (rehearsal.steps.len() * hosts).min(LARGE_REHEARSAL);
-    let most_work = match rules {
-        Rules::Compiled => COMPILED_WORK + SMALL_WORK / LARGE_REHEARSAL * (LARGE_REHEARSAL - large),
-        Rules::Reference | Rules::Drawn(_) => REFERENCE_WORK,
-    };
-    let mut random = Random::new(goal.seed);
-    let regret = |change: &Change, moves: usize| {
-        let outlook = outlook(model, change, moves);
-        (outlook.regret, outlook.work)
-    };
-    let mut best = price(model, change, rehearsal, goal.move_penalty) + regret(change, rehearsal.steps.len()).0;
-    let mut at_once = (change.machines.len() / FIRST_SHARE).max(1);
-    let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
-    let leaving = change.leaving.clone();
-    let (mut work, mut failures) = (0, 0);
-    while work < most_work && failures < MOST_FAILURES {
-        let Some(mut trial) = taken_out(rehearsal, bound, change, at_once, &mut random) else { return };
-        let mut better = None;
-        for _ in 0..REPAIRS {
-            let mut outcome = rehearse(model, &trial, rules);
-            work += work_of(model, &trial, outcome.steps.len());
-            let mut now = price(model, &trial, &outcome, goal.move_penalty);
-            // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
-            // node: a node more may leave only if spread constraints are no worse for it.
-            let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
-            let sound = outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
-            if now < best && sound {
-                let (regret, drawn) = regret(&trial, outcome.steps.len());
-                work += drawn;
-                now += regret;
-            }
-            if now < best && sound {
-                better = Some((now, outcome));
-                break;
-            }
-            let whole = outcome.stuck.len() <= rehearsal.stuck.len();
-            let homeless = i64::try_from(outcome.stuck.len()).unwrap_or(0) * HOMELESS;
-            if !sound || whole || now - homeless >= best {
-                break;
-            }
-            let stuck = outcome.stuck.clone();
-            let (machines, stay) = remedies(&mut outcome.state, bound, &trial, stuck);
-            if machines.is_empty() && stay.is_empty() {
-                break;
-            }
-            trial.machines.extend(machines);
-            trial.leaving.retain(|host| !stay.contains(host));
-        }
-        match better {
-            Some((now, outcome)) => {
-                failures = 0;
-                (best, *rehearsal, *change) = (now, outcome, trial);
-                let mut less = change.clone();
-                if drop_unused(&mut less, rehearsal) {
-                    // The slots, and with them the scheduler's choice among equals, change with it.
-                    let again = rehearse(model, &less, rules);
-                    let cheaper = price(model, &less, &again, goal.move_penalty) + regret(&less, again.steps.len()).0;
-                    if cheaper <= best && spread_excess(&again.state) <= spread_excess(&rehearsal.state) {
-                        (best, *rehearsal, *change) = (cheaper, again, less);
+/// A change that the scheduler carries out.
+pub(crate) struct Candidate<'m, 'a> {
+    pub(crate) change: Change,
+    pub(crate) rehearsal: Rehearsal<'m, 'a>,
+    /// Its [`price`] and what it costs in the mean when the scheduler does otherwise.
+    pub(crate) price: i64,
+}
+
+impl<'m, 'a> Candidate<'m, 'a> {
+    /// Settles a change; `placed` says which pods must get a place.
+    pub(crate) fn settle(
+        model: &'m Model<'a>,
+        goal: &Goal<'_>,
+        change: Change,
+        placed: &[usize],
+        rules: Rules,
+    ) -> Self {
+        let wanted = |item: usize| placed[item] != NOWHERE;
+        let (change, rehearsal) = settle(model, goal.bound, change, &wanted, rules);
+        Self::new(model, goal, change, rehearsal).0
+    }
+
+    fn new(
+        model: &'m Model<'a>,
+        goal: &Goal<'_>,
+        change: Change,
+        rehearsal: Rehearsal<'m, 'a>,
+    ) -> (Self, Outlook<'m, 'a>) {
+        let outlook = outlook(model, &change, rehearsal.steps.len());
+        let price = price(model, &change, &rehearsal, goal.move_penalty) + outlook.regret;
+        (Self { change, rehearsal, price }, outlook)
+    }
+
+    /// Makes it cheaper where the scheduler still carries it out.
+    pub(crate) fn polish(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
+        self.cheapen(model, goal, rules);
+        self.harden(model, goal, rules);
+    }
+
+    /// Takes new machines out, the emptiest for their price first, or more nodes, and lets the rehearsal
+    /// and the remedies fill the gap. Bounded by work.
+    fn cheapen(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
+        let large = (self.rehearsal.steps.len() * self.change.hosts(model)).min(LARGE_REHEARSAL);
+        let most_work = match rules {
+            Rules::Compiled => COMPILED_WORK + SMALL_WORK / LARGE_REHEARSAL * (LARGE_REHEARSAL - large),
+            Rules::Reference => REFERENCE_WORK,
+        };
+        let mut random = Random::new(goal.seed);
+        let mut at_once = (self.change.machines.len() / FIRST_SHARE).max(1);
+        let (excess, lonely) = (spread_excess(&self.rehearsal.state), self.rehearsal.state.lonely());
+        let leaving = self.change.leaving.clone();
+        let (mut work, mut failures) = (0, 0);
+        while work < most_work && failures < MOST_FAILURES {
+            let taken_out = taken_out(&self.rehearsal, goal.bound, &self.change, at_once, &mut random);
+            let Some(mut trial) = taken_out else { return };
+            let mut better = None;
+            for _ in 0..REPAIRS {
+                let mut outcome = rehearse(model, &trial, rules);
+                work += work_of(model, &trial, outcome.steps.len());
+                let mut now = price(model, &trial, &outcome, goal.move_penalty);
+                // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
+                // node: a node more may leave only if spread constraints are no worse for it.
+                let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());
+                let sound =
+                    outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
+                if now < self.price && sound {
+                    let outlook = outlook(model, &trial, outcome.steps.len());
+                    work += outlook.work;
+                    now += outlook.regret;
+                    if now < self.price {
+                        better = Some((now, outcome));
+                        break;
                     }
                 }
+                let whole = outcome.stuck.len() <= self.rehearsal.stuck.len();
+                let homeless = i64::try_from(outcome.stuck.len()).unwrap_or(0) * HOMELESS;
+                if !sound || whole || now - homeless >= self.price {
+                    break;
+                }
+                let stuck = outcome.stuck.clone();
+                let (machines, stay) = remedies(&mut outcome.state, goal.bound, &trial, stuck);
+                if machines.is_empty() && stay.is_empty() {
+                    break;
+                }
+                trial.machines.extend(machines);
+                trial.leaving.retain(|host| !stay.contains(host));
             }
-            None => {
-                failures += 1;
-                if failures >= PATIENCE && at_once > 1 {
-                    at_once /= 2;
+            match better {
+                Some((price, rehearsal)) => {
                     failures = 0;
+                    *self = Self { change: trial, rehearsal, price };
+                    self.drop_unused(model, goal, rules);
+                }
+                None => {
+                    failures += 1;
+                    if failures >= PATIENCE && at_once > 1 {
+                        at_once /= 2;
+                        failures = 0;
+                    }
                 }
             }
         }
     }
-}
 
-/// Makes a settled change come true in more orders, where that is worth its price: as long as the mean
-/// falls, it takes the remedies that a rehearsal drawn by lot would have needed.
-pub(crate) fn harden<'m, 'a>(
-    model: &'m Model<'a>,
-    bound: &Bound,
-    goal: &crate::search::Goal<'_>,
-    change: &mut Change,
-    rehearsal: &mut Rehearsal<'m, 'a>,
-    rules: Rules,
-) {
-    let mut now = outlook(model, change, rehearsal.steps.len());
-    let mut best = price(model, change, rehearsal, goal.move_penalty) + now.regret;
-    let (excess, lonely) = (spread_excess(&rehearsal.state), rehearsal.state.lonely());
-    loop {
-        let mut better = None;
-        for mut failed in std::mem::take(&mut now.failed) {
-            let stuck: Vec<usize> =
-                failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
-            let (machines, stay) = remedies(&mut failed.state, bound, change, stuck);
-            let mut trial = change.clone();
-            trial.machines.extend(machines);
-            trial.leaving.retain(|host| !stay.contains(host));
-            let outcome = rehearse(model, &trial, rules);
-            let worse = outcome.stuck.len() > rehearsal.stuck.len()
-                || spread_excess(&outcome.state) > excess
-                || outcome.state.lonely() > lonely;
-            let outlook = outlook(model, &trial, outcome.steps.len());
-            let price = price(model, &trial, &outcome, goal.move_penalty) + outlook.regret;
-            if !worse && price < best {
-                best = price;
-                better = Some((trial, outcome, outlook));
+    /// Does without the machines that got no pod, where that is no dearer: the slots, and with them the
+    /// scheduler's choice among equals, change with it.
+    fn drop_unused(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
+        let mut change = self.change.clone();
+        if drop_unused(&mut change, &self.rehearsal) {
+            let rehearsal = rehearse(model, &change, rules);
+            let (less, _) = Self::new(model, goal, change, rehearsal);
+            let excess = spread_excess(&self.rehearsal.state);
+            if less.price <= self.price && spread_excess(&less.rehearsal.state) <= excess {
+                *self = less;
             }
         }
-        let Some((trial, outcome, outlook)) = better else { return };
-        (*change, *rehearsal, now) = (trial, outcome, outlook);
+    }
+
+    /// Makes it come true in more orders, where that is worth its price: as long as the mean falls, it
+    /// takes the remedies that a rehearsal drawn by lot would have needed.
+    fn harden(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
+        let mut failed = outlook(model, &self.change, self.rehearsal.steps.len()).failed;
+        let (excess, lonely) = (spread_excess(&self.rehearsal.state), self.rehearsal.state.lonely());
+        loop {
+            let mut better: Option<(Self, Outlook<'m, 'a>)> = None;
+            for mut failed in failed {
+                let stuck: Vec<usize> =
+                    failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
+                let (machines, stay) = remedies(&mut failed.state, goal.bound, &self.change, stuck);
+                let mut trial = self.change.clone();
+                trial.machines.extend(machines);
+                trial.leaving.retain(|host| !stay.contains(host));
+                let outcome = rehearse(model, &trial, rules);
+                if outcome.stuck.len() > self.rehearsal.stuck.len()
+                    || spread_excess(&outcome.state) > excess
+                    || outcome.state.lonely() > lonely
+                {
+                    continue;
+                }
+                let (trial, outlook) = Self::new(model, goal, trial, outcome);
+                if trial.price < better.as_ref().map_or(self.price, |(best, _)| best.price) {
+                    better = Some((trial, outlook));
+                }
+            }
+            let Some((candidate, outlook)) = better else { return };
+            *self = candidate;
+            failed = outlook.failed;
+        }
     }
 }
 

@@ -54,17 +54,7 @@ fn objects() -> Vec<Object> {
     };
     let created_at = Timestamp(START - 24 * HOUR);
     let workload = |kind, name: &str, owner| WorkloadFact {
-        id: WorkloadId { kind, key: Key::new(text("shop"), text(name)) },
-        uid: text(&format!("uid-{name}")),
         owner,
-        generation: 1,
-        observed_generation: 1,
-        replicas: 3,
-        current: 3,
-        ready: 3,
-        updated: 3,
-        paused: false,
-        stalled: false,
         strategy: UpdateStrategy::RollingUpdate {
             max_unavailable: IntOrPercent::Percent(25),
             max_surge: IntOrPercent::Percent(25),
@@ -72,10 +62,13 @@ fn objects() -> Vec<Object> {
         selector: selector.clone(),
         template_labels: labels(&[("app", "cart")]),
         template: spec.clone(),
-        claim_templates: Few::default(),
-        excluded: false,
-        created_at,
-        deletion_at: None,
+        ..WorkloadFact::new(
+            WorkloadId { kind, key: Key::new(text("shop"), text(name)) },
+            text(&format!("uid-{name}")),
+            3,
+            created_at,
+        )
+        .at_rest()
     };
     let deployment = Owner { kind: OwnerKind::Deployment, name: text("cart"), uid: text("uid-cart") };
     let mut objects = vec![
@@ -107,23 +100,17 @@ fn objects() -> Vec<Object> {
             unknown: Few::default(),
         }));
         objects.push(Object::Pod(PodFact {
-            key: Key::new(text("shop"), text(&format!("cart-7c-{number}"))),
-            uid: text(&format!("uid-cart-7c-{number}")),
             owner: Some(Owner { kind: OwnerKind::ReplicaSet, name: text("cart-7c"), uid: text("uid-cart-7c") }),
             node: Some(text(&node)),
             phase: PodPhase::Running,
             ready: true,
-            unschedulable: false,
-            created_at,
-            deletion_at: None,
             labels: labels(&[("app", "cart")]),
-            spec: spec.clone(),
-            mirror: false,
-            safe_to_evict: None,
-            do_not_disrupt: DoNotDisrupt::No,
-            prefer_no_eviction: false,
-            deletion_cost: 0,
-            excluded: false,
+            ..PodFact::new(
+                Key::new(text("shop"), text(&format!("cart-7c-{number}"))),
+                text(&format!("uid-cart-7c-{number}")),
+                spec.clone(),
+                created_at,
+            )
         }));
     }
     objects

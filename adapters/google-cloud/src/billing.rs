@@ -4,7 +4,7 @@
 //! read, what was known last is used, and it is asked again soon. What an article means is told in
 //! [`adapter_prices::billing`].
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adapter_prices::Catalogue;
 use adapter_prices::billing::{COMPUTE_ENGINE, Page, Rates};
@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::failure::Called;
+use crate::now;
 use crate::rest::Rest;
 
 const ENDPOINT: &str = "https://cloudbilling.googleapis.com";
@@ -62,15 +63,12 @@ impl Billing {
     /// while none could be read.
     pub(crate) async fn refreshed(&self, base: &Catalogue, wanted: &[Name]) -> Catalogue {
         let mut last = self.last.lock().await;
+        let mut fresh = false;
         if last.as_ref().is_none_or(|last| last.due <= Instant::now()) {
             let before = last.take().and_then(|last| last.rates);
             let (rates, wait) = match self.read().await {
                 Ok(rates) => {
-                    let known = rates.refresh(base, wanted, now());
-                    tracing::info!(prices = known.priced, "prices were read from Cloud Billing");
-                    for doubted in &known.doubted {
-                        tracing::warn!("a price of Cloud Billing is not believed: {doubted}");
-                    }
+                    fresh = true;
                     (Some((rates, now())), self.refresh)
                 }
                 Err(failure) => {
@@ -80,10 +78,15 @@ impl Billing {
             };
             *last = Some(Last { rates, due: Instant::now() + wait });
         }
-        match last.as_ref().and_then(|last| last.rates.as_ref()) {
-            Some((rates, at)) => rates.refresh(base, wanted, *at).catalogue,
-            None => base.clone(),
+        let Some((rates, at)) = last.as_ref().and_then(|last| last.rates.as_ref()) else { return base.clone() };
+        let refreshed = rates.refresh(base, wanted, *at);
+        if fresh {
+            tracing::info!(prices = refreshed.priced, "prices were read from Cloud Billing");
+            for doubted in &refreshed.doubted {
+                tracing::warn!("a price of Cloud Billing is not believed: {doubted}");
+            }
         }
+        refreshed.catalogue
     }
 
     async fn read(&self) -> Result<Rates, Failure> {
@@ -93,9 +96,8 @@ impl Billing {
             target: COMPUTE_ENGINE,
             mutates: false,
         };
-        let (mut rates, mut token) = (Rates::default(), String::new());
+        let (mut rates, mut url) = (Rates::default(), self.url.clone());
         for _ in 0..MOST_PAGES {
-            let url = if token.is_empty() { self.url.clone() } else { format!("{}&pageToken={token}", self.url) };
             let page: Page = self.rest.get(&url, &called).await?;
             page.skus.iter().for_each(|sku| rates.add(sku));
             if page.next_page_token.is_empty() {
@@ -103,19 +105,10 @@ impl Billing {
                     || called.failed(FailureClass::Retryable, FailureCode::Invalid, "no price of a machine is in it");
                 return if rates.is_empty() { Err(nothing()) } else { Ok(rates) };
             }
-            token = encoded(&page.next_page_token);
+            let next = reqwest::Url::parse_with_params(&self.url, [("pageToken", &page.next_page_token)]);
+            let unreadable = |_| called.failed(FailureClass::Refused, FailureCode::Invalid, "its address is not a URL");
+            url = next.map_err(unreadable)?.into();
         }
         Err(called.failed(FailureClass::Retryable, FailureCode::Invalid, "the list does not end"))
     }
-}
-
-/// A token as a query's value.
-fn encoded(token: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    token.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -158,14 +158,14 @@ impl NodeCloud for GoogleCloud {
 
     async fn prices(&self) -> Result<PriceBook, Failure> {
         let base = &self.config.prices;
-        let book = match &self.billing {
+        let refreshed = match &self.billing {
             Some(billing) => {
                 let wanted: Vec<Name> = self.regions.lock().await.iter().cloned().collect();
-                billing.refreshed(base, &wanted).await.book(PriceKind::OnDemand)
+                Some(billing.refreshed(base, &wanted).await)
             }
-            None => base.book(PriceKind::OnDemand),
+            None => None,
         };
-        book.map_err(|error| Failure {
+        refreshed.as_ref().unwrap_or(base).book(PriceKind::OnDemand).map_err(|error| Failure {
             class: FailureClass::Refused,
             code: FailureCode::Invalid,
             message: Message::truncated(format!("the price list is too long: {error}")),

@@ -30,9 +30,16 @@ pub use client::{ConnectError, GoogleCloud};
 pub use config::{Config, Credentials, Selection};
 pub use node_cloud::{NodeCloud, perform};
 
+use journal_schema::units::Timestamp;
+
 /// Installs ring as the process's provider of cryptography. Call it first in `main` and in tests:
 /// without a provider every client panics, even for plain HTTP. Installing twice does nothing.
 pub fn install_crypto() {
     // An error only says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The system's time.
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
 }

@@ -4,7 +4,6 @@
 //! machines have them: those of a group's machines, too, and those that took a spot machine back.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use google_cloud_compute_v1::model::Operation;
 use google_cloud_compute_v1::model::operation::Status;
@@ -30,8 +29,7 @@ pub(crate) struct Lifetimes {
 impl GoogleCloud {
     /// Of a zone's machines. Best effort: where it fails, what was noticed counts.
     pub(crate) async fn lifetimes(&self, zone: &str) -> Lifetimes {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let oldest = Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX) - WINDOW.0);
+        let oldest = Timestamp(crate::now().0 - WINDOW.0);
         let mut lifetimes = Lifetimes::default();
         let mut token = String::new();
         for _ in 0..PAGES {

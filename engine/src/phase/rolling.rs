@@ -210,8 +210,8 @@ impl Rolling {
                 break;
             }
             let workload = ctx.state.world.cluster().workload_of(pod).cloned();
-            if workload.as_ref().is_some_and(|workload| busy.contains(&workload.id)) {
-                let own = |group: &&Group| group.workload() == workload.as_ref().map(|workload| workload.id.clone());
+            if let Some(workload) = workload.as_ref().filter(|workload| busy.contains(&workload.id)) {
+                let own = |group: &&Group| group.workload().as_ref() == Some(&workload.id);
                 if self.groups.iter().find(own).is_some_and(|group| ctx.now() < group.started_at.plus(patience)) {
                     break;
                 }

@@ -125,6 +125,7 @@ impl PodFact {
             excluded: false,
         }
     }
+
     /// The workload that owns it directly: a ReplicaSet rather than its Deployment.
     pub fn controller(&self) -> Option<WorkloadId> {
         let owner = self.owner.as_ref()?;

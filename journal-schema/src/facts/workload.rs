@@ -140,3 +140,42 @@ pub struct WorkloadFact {
     #[serde(default)]
     pub deletion_at: Option<Timestamp>,
 }
+
+impl WorkloadFact {
+    /// A workload as it is created: nothing of it has been seen to yet. What else is set follows with `..`.
+    pub fn new(id: WorkloadId, uid: Name, replicas: i32, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            uid,
+            owner: None,
+            generation: 1,
+            observed_generation: 0,
+            replicas,
+            current: 0,
+            ready: 0,
+            updated: 0,
+            paused: false,
+            stalled: false,
+            strategy: UpdateStrategy::OnDelete,
+            selector: Selector::default(),
+            template_labels: Labels::new(),
+            template: PodSpecFact::default(),
+            claim_templates: Few::default(),
+            excluded: false,
+            created_at,
+            deletion_at: None,
+        }
+    }
+
+    /// The same once its controller is done: every replica there, new and ready.
+    #[must_use]
+    pub fn at_rest(self) -> Self {
+        Self {
+            observed_generation: self.generation,
+            current: self.replicas,
+            ready: self.replicas,
+            updated: self.replicas,
+            ..self
+        }
+    }
+}

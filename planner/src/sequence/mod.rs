@@ -32,8 +32,6 @@ pub(crate) enum Rules {
     Compiled,
     /// The reference.
     Reference,
-    /// The compiled one, with the order of pods and the choice among equals drawn by lot.
-    Drawn(u64),
 }
 
 /// How many others may overtake an evicted pod, in multiples of those that move at once: its successor
@@ -45,8 +43,7 @@ const REHEARSAL_HOSTS: usize = 50;
 
 /// The work of a rehearsal: moves × hosts.
 pub(crate) fn work_of(model: &Model<'_>, change: &Change, moves: usize) -> usize {
-    let hosts = model.hosts.len() - change.leaving.len() + change.machines.len();
-    (moves + REHEARSAL_MOVES) * (hosts + REHEARSAL_HOSTS)
+    (moves + REHEARSAL_MOVES) * (change.hosts(model) + REHEARSAL_HOSTS)
 }
 
 /// One step: an item goes to a host slot.
@@ -76,6 +73,18 @@ impl Change {
         machines.sort_unstable();
         Self { leaving, machines }
     }
+
+    /// How many hosts there are afterwards.
+    pub(crate) fn hosts(&self, model: &Model<'_>) -> usize {
+        model.hosts.len() - self.leaving.len() + self.machines.len()
+    }
+
+    /// What the machines cost per hour more than the nodes that leave.
+    pub(crate) fn cost(&self, model: &Model<'_>) -> i64 {
+        let removed: i64 = self.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
+        let added: i64 = self.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
+        added - removed
+    }
 }
 
 /// A rehearsal's outcome.
@@ -99,69 +108,97 @@ enum Chooser<'a> {
 
 /// Rehearses a change. Time: moves × hosts.
 pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rules) -> Rehearsal<'m, 'a> {
-    let mut state = State::present(model, change.machines.len() + crate::settle::SPARE_SLOTS);
-    for machine in &change.machines {
-        state.boot(*machine);
-    }
-    let mut leaving = vec![false; state.open.len()];
-    for host in &change.leaving {
-        leaving[*host] = true;
-    }
-    let mut moving: Vec<usize> =
-        change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
-    sort(&state, &leaving, &mut moving);
-    // The scheduler tries pending pods before anything moves, in an order of its own.
-    let mut waiting: Vec<usize> =
-        model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
-    waiting.append(&mut moving);
-    let mut chooser = match rules {
+    let start = Start::new(model, change);
+    let chooser = match rules {
         Rules::Reference => Chooser::Reference(Box::new(Reference::new(model, change))),
-        Rules::Compiled => Chooser::Compiled(Box::new(Preferences::new(&state, &leaving))),
-        Rules::Drawn(seed) => {
-            let mut random = Random::new(seed);
-            waiting = overtaken(model, &waiting, &mut random);
-            let mut preferences = Preferences::new(&state, &leaving);
-            preferences.shuffle(&mut random);
-            Chooser::Compiled(Box::new(preferences))
-        }
+        Rules::Compiled => Chooser::Compiled(Box::new(Preferences::new(&start.state, &start.leaving))),
     };
+    start.carry_out(chooser)
+}
 
-    let mut steps = Vec::new();
-    // A pod that waits for another (an affinity, a spread that evens out) may succeed a round later.
-    loop {
-        let mut later = Vec::new();
-        let before = steps.len();
-        for item in waiting {
-            let old = state.at[item];
-            let host = match &mut chooser {
-                Chooser::Reference(reference) => {
-                    let host = reference.step(model, item);
-                    if let Some(host) = host {
-                        if old != NOWHERE {
-                            state.lift(item);
-                        }
-                        state.place(item, host);
-                    }
-                    host
-                }
-                Chooser::Compiled(preferences) => step(&mut state, preferences, item),
-            };
-            match host {
-                Some(host) => steps.push(Step { item, host }),
-                None => later.push(item),
-            }
+/// Rehearses a change on the compiled model, with the order of pods and the choice among equals drawn by lot.
+pub(crate) fn rehearse_drawn<'m, 'a>(model: &'m Model<'a>, change: &Change, seed: u64) -> Rehearsal<'m, 'a> {
+    let mut start = Start::new(model, change);
+    let mut random = Random::new(seed);
+    start.waiting = overtaken(model, &start.waiting, &mut random);
+    let mut preferences = Preferences::new(&start.state, &start.leaving);
+    preferences.shuffle(&mut random);
+    start.carry_out(Chooser::Compiled(Box::new(preferences)))
+}
+
+/// A change before anything has moved: the new machines stand.
+struct Start<'m, 'a> {
+    state: State<'m, 'a>,
+    /// By host slot.
+    leaving: Vec<bool>,
+    /// Items in the order in which they are tried.
+    waiting: Vec<usize>,
+}
+
+impl<'m, 'a> Start<'m, 'a> {
+    fn new(model: &'m Model<'a>, change: &Change) -> Self {
+        let mut state = State::present(model, change.machines.len() + crate::settle::SPARE_SLOTS);
+        for machine in &change.machines {
+            state.boot(*machine);
         }
-        waiting = later;
-        if waiting.is_empty() || steps.len() == before {
-            return Rehearsal { steps, stuck: waiting, state };
+        let mut leaving = vec![false; state.open.len()];
+        for host in &change.leaving {
+            leaving[*host] = true;
+        }
+        let mut moving: Vec<usize> =
+            change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
+        sort(&state, &leaving, &mut moving);
+        // The scheduler tries pending pods before anything moves, in an order of its own.
+        let mut waiting: Vec<usize> =
+            model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
+        waiting.append(&mut moving);
+        Self { state, leaving, waiting }
+    }
+
+    fn carry_out(self, mut chooser: Chooser<'a>) -> Rehearsal<'m, 'a> {
+        let Self { mut state, mut waiting, .. } = self;
+        let model = state.model;
+        let mut steps = Vec::new();
+        // A pod that waits for another (an affinity, a spread that evens out) may succeed a round later.
+        loop {
+            let mut later = Vec::new();
+            let before = steps.len();
+            for item in waiting {
+                let old = state.at[item];
+                let host = match &mut chooser {
+                    Chooser::Reference(reference) => {
+                        let host = reference.step(model, item);
+                        if let Some(host) = host {
+                            if old != NOWHERE {
+                                state.lift(item);
+                            }
+                            state.place(item, host);
+                        }
+                        host
+                    }
+                    Chooser::Compiled(preferences) => step(&mut state, preferences, item),
+                };
+                match host {
+                    Some(host) => steps.push(Step { item, host }),
+                    None => later.push(item),
+                }
+            }
+            waiting = later;
+            if waiting.is_empty() || steps.len() == before {
+                return Rehearsal { steps, stuck: waiting, state };
+            }
         }
     }
 }
 
+/// How many workloads move at once.
+fn parallel_moves(model: &Model<'_>) -> usize {
+    usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX)
+}
+
 /// The items in an order in which they may reach the scheduler.
 fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usize> {
-    let parallel = usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
-    let parallel = parallel.min(items.len());
+    let parallel = parallel_moves(model).min(items.len());
     let mut places: Vec<(usize, usize)> = items
         .iter()
         .enumerate()
@@ -239,7 +276,6 @@ fn sort(state: &State<'_, '_>, leaving: &[bool], items: &mut [usize]) {
 const EVICTION: usize = 2;
 
 /// The pods of a workload that wait for each other.
-#[derive(Default)]
 struct Turns {
     /// Places of its items, by precedence.
     places: VecDeque<usize>,
@@ -251,7 +287,7 @@ struct Turns {
 impl Turns {
     /// How long it takes when nothing holds it up.
     fn left(&self) -> usize {
-        self.places.len().div_ceil(self.at_once.max(1)) * self.takes
+        self.places.len().div_ceil(self.at_once) * self.takes
     }
 }
 
@@ -260,7 +296,7 @@ impl Turns {
 /// unless a workload needs all the time that is left: all would wait for it in the end.
 /// Time: items × log items.
 fn in_turns(model: &Model<'_>, items: &mut [usize]) {
-    let parallel = usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX).max(1);
+    let parallel = parallel_moves(model).max(1);
     let mut queues: Vec<Turns> = Vec::new();
     let mut of_workload: BTreeMap<&WorkloadId, usize> = BTreeMap::new();
     for (place, item) in items.iter().enumerate() {

@@ -408,17 +408,8 @@ pub fn pod(namespace: &Name, pod_name: &str, node: Option<&Name>, spec: PodSpecF
 }
 
 pub fn workload(id: WorkloadId, template: PodSpecFact, replicas: i32) -> WorkloadFact {
+    let uid = name(format!("uid-{}", id.key.name));
     WorkloadFact {
-        uid: name(format!("uid-{}", id.key.name)),
-        owner: None,
-        generation: 1,
-        observed_generation: 1,
-        replicas,
-        current: replicas,
-        ready: replicas,
-        updated: replicas,
-        paused: false,
-        stalled: false,
         strategy: UpdateStrategy::RollingUpdate {
             max_unavailable: IntOrPercent::Percent(25),
             max_surge: IntOrPercent::Percent(25),
@@ -426,11 +417,7 @@ pub fn workload(id: WorkloadId, template: PodSpecFact, replicas: i32) -> Workloa
         selector: Selector { labels: [(name("app"), id.key.name.clone())].into(), expressions: Few::default() },
         template_labels: [(name("app"), id.key.name.clone())].into(),
         template,
-        claim_templates: Few::default(),
-        excluded: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-        id,
+        ..WorkloadFact::new(id, uid, replicas, Timestamp(0)).at_rest()
     }
 }
 

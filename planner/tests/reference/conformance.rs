@@ -3,9 +3,9 @@
 //! or a change of a rule is worth a run over some ten thousand.
 
 use journal_schema::facts::{
-    Key, NamespaceFact, NodeFact, Object, PodFact, Selector, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
+    Key, NamespaceFact, NodeFact, Object, PodFact, Selector, WorkloadFact, WorkloadId, WorkloadKind,
 };
-use journal_schema::text::{Few, Name};
+use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 use planner::scheduler::{Score, Snapshot};
 use serde_json::Value;
@@ -79,25 +79,6 @@ fn cluster(recorded: &Value) -> Snapshot {
 }
 
 pub(crate) fn replica_set(key: Key, selector: Selector) -> Object {
-    Object::Workload(WorkloadFact {
-        id: WorkloadId { kind: WorkloadKind::ReplicaSet, key },
-        uid: name("uid"),
-        owner: None,
-        generation: 1,
-        observed_generation: 1,
-        replicas: 1,
-        current: 1,
-        ready: 1,
-        updated: 1,
-        paused: false,
-        stalled: false,
-        strategy: UpdateStrategy::OnDelete,
-        selector,
-        template_labels: Default::default(),
-        template: Default::default(),
-        claim_templates: Few::default(),
-        excluded: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-    })
+    let id = WorkloadId { kind: WorkloadKind::ReplicaSet, key };
+    Object::Workload(WorkloadFact { selector, ..WorkloadFact::new(id, name("uid"), 1, Timestamp(0)).at_rest() })
 }

@@ -90,27 +90,20 @@ pub(crate) fn spec(cpu: i64, memory: i64) -> PodSpecFact {
 /// A running pod in namespace `default`, labelled `app=<app>` and owned by the ReplicaSet `<app>-1`.
 pub(crate) fn pod(app: &str, number: usize, cpu: i64, memory: i64) -> PodFact {
     PodFact {
-        key: Key::new(name("default"), name(&format!("{app}-1-{number:04}"))),
-        uid: name(&format!("uid-{app}-{number}")),
         owner: Some(Owner {
             kind: OwnerKind::ReplicaSet,
             name: name(&format!("{app}-1")),
             uid: name(&format!("uid-{app}-1")),
         }),
-        node: None,
         phase: PodPhase::Running,
         ready: true,
-        unschedulable: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
         labels: labels(&[("app", app)]),
-        spec: spec(cpu, memory),
-        mirror: false,
-        safe_to_evict: None,
-        do_not_disrupt: Default::default(),
-        prefer_no_eviction: false,
-        deletion_cost: 0,
-        excluded: false,
+        ..PodFact::new(
+            Key::new(name("default"), name(&format!("{app}-1-{number:04}"))),
+            name(&format!("uid-{app}-{number}")),
+            spec(cpu, memory),
+            Timestamp(0),
+        )
     }
 }
 

@@ -36,26 +36,13 @@ fn cluster(pods: usize) -> Cluster {
 }
 
 fn workload(kind: WorkloadKind, text: &str, owner: Option<Owner>) -> WorkloadFact {
+    let id = WorkloadId { kind, key: Key::new(name("default"), name(text)) };
     WorkloadFact {
-        id: WorkloadId { kind, key: Key::new(name("default"), name(text)) },
-        uid: name(text),
         owner,
-        generation: 1,
-        observed_generation: 1,
-        replicas: 1,
-        current: 1,
-        ready: 1,
-        updated: 1,
-        paused: false,
-        stalled: false,
         strategy: UpdateStrategy::Recreate,
         selector: app_selector("web"),
-        template_labels: Default::default(),
         template: spec(500, 512 * MIB),
-        claim_templates: Few::default(),
-        excluded: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
+        ..WorkloadFact::new(id, name(text), 1, Timestamp(0)).at_rest()
     }
 }
 

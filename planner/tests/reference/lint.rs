@@ -39,18 +39,9 @@ fn workload(kind: WorkloadKind, text: &str, app: &str, replicas: i32) -> Workloa
         name: name(app),
         uid: name(app),
     });
+    let id = WorkloadId { kind, key: Key::new(name("default"), name(text)) };
     WorkloadFact {
-        id: WorkloadId { kind, key: Key::new(name("default"), name(text)) },
-        uid: name(&format!("uid-{text}")),
         owner,
-        generation: 1,
-        observed_generation: 1,
-        replicas,
-        current: replicas,
-        ready: replicas,
-        updated: replicas,
-        paused: false,
-        stalled: false,
         strategy: UpdateStrategy::RollingUpdate {
             max_unavailable: IntOrPercent::Percent(25),
             max_surge: IntOrPercent::Percent(25),
@@ -58,10 +49,7 @@ fn workload(kind: WorkloadKind, text: &str, app: &str, replicas: i32) -> Workloa
         selector: app_selector(app),
         template_labels: labels(&[("app", app)]),
         template: spec(500, GIB),
-        claim_templates: Few::default(),
-        excluded: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
+        ..WorkloadFact::new(id, name(&format!("uid-{text}")), replicas, Timestamp(0)).at_rest()
     }
 }
 

@@ -86,10 +86,7 @@ pub struct SimulationReport {
 }
 
 fn maybe_decimal<S: serde::Serializer>(value: &Option<MicroUsdPerHour>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
+    value.map(|value| value.to_string()).serialize(serializer)
 }
 
 fn decimal<T: std::fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

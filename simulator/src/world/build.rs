@@ -189,25 +189,12 @@ impl World {
             UpdateStrategy::Recreate | UpdateStrategy::OnDelete => None,
         };
         let fact = WorkloadFact {
-            id: id.clone(),
-            uid: self.uid(),
-            owner: None,
-            generation: 1,
-            observed_generation: 0,
-            replicas,
-            current: 0,
-            ready: 0,
-            updated: 0,
-            paused: false,
-            stalled: false,
             strategy: spec.strategy,
             selector: Selector { labels: labels.clone(), expressions: list([]) },
             template_labels: labels,
             template,
             claim_templates: list(spec.volume.then(|| name("data"))),
-            excluded: false,
-            created_at: self.now,
-            deletion_at: None,
+            ..WorkloadFact::new(id.clone(), self.uid(), replicas, self.now)
         };
         let inner = WorkloadInner {
             behaviour: spec.behaviour,

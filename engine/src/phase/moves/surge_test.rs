@@ -1,10 +1,8 @@
 //! What a surge waits for, in worlds made by hand.
 
 use journal_schema::event::WatchEvent;
-use journal_schema::facts::Object;
 use journal_schema::facts::{
-    Key, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact, Selector, UpdateStrategy, WorkloadFact, WorkloadId,
-    WorkloadKind,
+    Key, Object, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact, WorkloadFact, WorkloadId, WorkloadKind,
 };
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
@@ -24,27 +22,8 @@ fn key(text: &str) -> Key {
 
 /// One replica wanted, and a status that says so.
 fn workload(kind: WorkloadKind, text: &str, owner: Option<Owner>) -> WorkloadFact {
-    WorkloadFact {
-        id: WorkloadId { kind, key: key(text) },
-        uid: name(&format!("uid-{text}")),
-        owner,
-        generation: 4,
-        observed_generation: 4,
-        replicas: 1,
-        current: 1,
-        ready: 1,
-        updated: 1,
-        paused: false,
-        stalled: false,
-        strategy: UpdateStrategy::OnDelete,
-        selector: Selector::default(),
-        template_labels: Default::default(),
-        template: PodSpecFact::default(),
-        claim_templates: Default::default(),
-        excluded: false,
-        created_at: Timestamp(0),
-        deletion_at: None,
-    }
+    let id = WorkloadId { kind, key: key(text) };
+    WorkloadFact { owner, ..WorkloadFact::new(id, name(&format!("uid-{text}")), 1, Timestamp(0)).at_rest() }
 }
 
 fn owned_by(kind: OwnerKind, text: &str) -> Option<Owner> {
