@@ -168,6 +168,27 @@ impl World {
         for status in self.kinds.values_mut() {
             *status = KindStatus::default();
         }
+        self.share();
+    }
+
+    /// Makes equal values of siblings one: a checkpoint holds each object for itself.
+    fn share(&mut self) {
+        let mut firsts: BTreeMap<Name, PodFact> = BTreeMap::new();
+        for pod in self.cluster.pods.values_mut() {
+            let Some(owner) = &pod.owner else { continue };
+            match firsts.get(&owner.uid) {
+                Some(first) => share_pod(pod, first),
+                None => drop(firsts.insert(owner.uid.clone(), pod.clone())),
+            }
+        }
+        let mut firsts: BTreeMap<Name, WorkloadFact> = BTreeMap::new();
+        for workload in self.cluster.workloads.values_mut() {
+            let family = workload.owner.as_ref().map_or(&workload.uid, |owner| &owner.uid);
+            match firsts.get(family) {
+                Some(first) => share_template(workload, first),
+                None => drop(firsts.insert(family.clone(), workload.clone())),
+            }
+        }
     }
 
     /// Applies a watch's news.
@@ -282,6 +303,11 @@ impl World {
     }
 
     fn insert_pod(&mut self, pod: &PodFact) {
+        let mut pod = pod.clone();
+        let siblings = pod.owner.as_ref().and_then(|owner| self.pods_by_owner.get(&owner.uid));
+        if let Some(sibling) = siblings.and_then(BTreeSet::first).and_then(|key| self.cluster.pods.get(key)) {
+            share_pod(&mut pod, sibling);
+        }
         let before = self.cluster.pods.insert(pod.key.clone(), pod.clone());
         // Most changes of a pod touch no index: only what changed is looked up again.
         let old_node = before.as_ref().and_then(|old| old.node.as_ref());
@@ -323,6 +349,12 @@ impl World {
         }
         if let Some(owner) = &workload.owner {
             self.replica_sets_by_owner.entry(owner.uid.clone()).or_default().insert(workload.id.clone());
+        }
+        let mut workload = workload.clone();
+        let siblings = workload.owner.as_ref().and_then(|owner| self.replica_sets_by_owner.get(&owner.uid));
+        let known = siblings.and_then(BTreeSet::first).unwrap_or(&workload.id);
+        if let Some(sibling) = self.cluster.workloads.get(known) {
+            share_template(&mut workload, sibling);
         }
         let before = self.cluster.workloads.insert(workload.id.clone(), workload.clone());
         if before.is_none_or(|old| old.replicas != workload.replicas || old.template != workload.template) {
@@ -393,6 +425,24 @@ impl World {
         self.version += 1;
         self.changed.insert((kind, key.clone()));
     }
+}
+
+/// Most of a pod is what every pod of its workload has.
+fn share_pod(pod: &mut PodFact, sibling: &PodFact) {
+    pod.spec.share_with(&sibling.spec);
+    pod.labels.share_with(&sibling.labels);
+    if pod.owner == sibling.owner {
+        pod.owner.clone_from(&sibling.owner);
+    }
+    if pod.key.namespace == sibling.key.namespace {
+        pod.key.namespace = sibling.key.namespace.clone();
+    }
+}
+
+/// The revisions of a Deployment differ in little, and many not at all in what is read of them.
+fn share_template(workload: &mut WorkloadFact, sibling: &WorkloadFact) {
+    workload.template.share_with(&sibling.template);
+    workload.template_labels.share_with(&sibling.template_labels);
 }
 
 /// Takes a pod out of an index.

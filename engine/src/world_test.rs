@@ -3,7 +3,7 @@
 use journal_schema::event::WatchEvent;
 use journal_schema::facts::{Key, Kind, Object, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact};
 use journal_schema::text::Name;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{MilliCpu, Resources, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -27,7 +27,10 @@ fn pod(index: u8, node: u8, owner: u8, unschedulable: bool) -> PodFact {
         ..PodFact::new(
             Key::new(name("ns"), name(format!("p{index}"))),
             name(format!("uid-{index}")),
-            PodSpecFact::default(),
+            PodSpecFact {
+                requests: Resources { cpu: MilliCpu(i64::from(node % 2)), ..Resources::default() },
+                ..PodSpecFact::default()
+            },
             Timestamp(0),
         )
     }
@@ -135,4 +138,25 @@ fn most_pods_vanishing_in_one_list_trips_the_breaker() {
     assert_eq!(world.vanished(), Some((50, 50)));
     world.forgive_vanished();
     assert_eq!(world.vanished(), None);
+}
+
+#[test]
+fn the_pods_of_a_workload_hold_one_spec_in_memory() {
+    let shared = |world: &World| {
+        let specs: Vec<_> = world.cluster().pods.values().map(|pod| &pod.spec).collect();
+        specs.windows(2).all(|pair| std::ptr::eq(&**pair[0], &**pair[1]))
+    };
+    let mut world = World::default();
+    for index in 0..3 {
+        world.apply(Timestamp(1), &WatchEvent::Applied(Object::Pod(pod(index, 1, 1, false))));
+    }
+    assert!(shared(&world));
+    let before = world.clone();
+    for pod in world.cluster.pods.values_mut() {
+        pod.spec = (*pod.spec).clone().into();
+    }
+    assert!(!shared(&world), "as read from a checkpoint");
+    world.restart();
+    assert!(shared(&world));
+    assert_eq!(world.cluster(), before.cluster());
 }

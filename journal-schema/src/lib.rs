@@ -4,6 +4,7 @@
 //! replay, the dashboard, a script) needs this crate and nothing else to know what an entry says.
 //!
 //! - [`units`]: money, resources and time as integers whose type names the unit.
+//! - [`shared`]: values that many facts have in common.
 //! - [`text`]: bounded strings; what a hostile cluster can put into a journal has a limit.
 //! - [`facts`]: what was seen of the cluster, projected onto the fields that a decision reads.
 //! - [`cloud`]: pools, offers, instances and prices.
@@ -29,6 +30,7 @@ pub mod facts;
 pub mod plan;
 pub mod policy;
 pub mod reason;
+pub mod shared;
 pub mod text;
 pub mod units;
 pub mod usage;

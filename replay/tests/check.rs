@@ -60,8 +60,8 @@ fn objects() -> Vec<Object> {
             max_surge: IntOrPercent::Percent(25),
         },
         selector: selector.clone(),
-        template_labels: labels(&[("app", "cart")]),
-        template: spec.clone(),
+        template_labels: labels(&[("app", "cart")]).into(),
+        template: spec.clone().into(),
         ..WorkloadFact::new(
             WorkloadId { kind, key: Key::new(text("shop"), text(name)) },
             text(&format!("uid-{name}")),
@@ -104,7 +104,7 @@ fn objects() -> Vec<Object> {
             node: Some(text(&node)),
             phase: PodPhase::Running,
             ready: true,
-            labels: labels(&[("app", "cart")]),
+            labels: labels(&[("app", "cart")]).into(),
             ..PodFact::new(
                 Key::new(text("shop"), text(&format!("cart-7c-{number}"))),
                 text(&format!("uid-cart-7c-{number}")),

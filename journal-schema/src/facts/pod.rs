@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DoNotDisrupt, Key, Labels, PodSpecFact, WorkloadId, WorkloadKind};
+use crate::shared::Shared;
 use crate::text::Name;
 use crate::units::Timestamp;
 
@@ -79,9 +80,9 @@ pub struct PodFact {
     pub deletion_at: Option<Timestamp>,
     /// Labels.
     #[serde(default)]
-    pub labels: Labels,
+    pub labels: Shared<Labels>,
     /// What it needs of a node.
-    pub spec: PodSpecFact,
+    pub spec: Shared<PodSpecFact>,
     /// Mirror of a static pod.
     #[serde(default)]
     pub mirror: bool,
@@ -104,7 +105,7 @@ pub struct PodFact {
 
 impl PodFact {
     /// A pod as it begins: pending, bound nowhere, owned by nobody, without labels and annotations.
-    pub fn new(key: Key, uid: Name, spec: PodSpecFact, created_at: Timestamp) -> Self {
+    pub fn new(key: Key, uid: Name, spec: impl Into<Shared<PodSpecFact>>, created_at: Timestamp) -> Self {
         Self {
             key,
             uid,
@@ -115,8 +116,8 @@ impl PodFact {
             unschedulable: false,
             created_at,
             deletion_at: None,
-            labels: Labels::new(),
-            spec,
+            labels: Shared::default(),
+            spec: spec.into(),
             mirror: false,
             safe_to_evict: None,
             do_not_disrupt: DoNotDisrupt::No,

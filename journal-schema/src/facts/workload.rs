@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Kind, Labels, Owner, PodSpecFact, Selector};
+use crate::shared::Shared;
 use crate::text::{Few, Name};
 use crate::units::Timestamp;
 
@@ -125,9 +126,9 @@ pub struct WorkloadFact {
     pub selector: Selector,
     /// Labels of the template.
     #[serde(default)]
-    pub template_labels: Labels,
+    pub template_labels: Shared<Labels>,
     /// What a new pod asks of a node.
-    pub template: PodSpecFact,
+    pub template: Shared<PodSpecFact>,
     /// Claim templates (StatefulSet), by name.
     #[serde(default)]
     pub claim_templates: Few<Name>,
@@ -158,8 +159,8 @@ impl WorkloadFact {
             stalled: false,
             strategy: UpdateStrategy::OnDelete,
             selector: Selector::default(),
-            template_labels: Labels::new(),
-            template: PodSpecFact::default(),
+            template_labels: Shared::default(),
+            template: Shared::default(),
             claim_templates: Few::default(),
             excluded: false,
             created_at,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use journal_schema::cloud::Pool;
 use journal_schema::facts::{Labels, OwnerKind, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind};
 use journal_schema::plan::PlanningInput;
+use journal_schema::shared::Shared;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
@@ -96,12 +97,12 @@ fn daemon_tolerations() -> Vec<Toleration> {
 
 /// What each DaemonSet asks of a node that it runs on.
 struct DaemonTemplates {
-    specs: Vec<PodSpecFact>,
+    specs: Vec<Shared<PodSpecFact>>,
 }
 
 impl DaemonTemplates {
     fn new(input: &PlanningInput) -> Self {
-        let mut specs: Vec<PodSpecFact> = Vec::new();
+        let mut specs: Vec<Shared<PodSpecFact>> = Vec::new();
         for workload in
             input.cluster.workloads.values().filter(|w| w.id.kind == WorkloadKind::DaemonSet && w.deletion_at.is_none())
         {
@@ -109,7 +110,7 @@ impl DaemonTemplates {
         }
         // A DaemonSet that is not among the objects read is known by its pods: the controller pins
         // each by `metadata.name`, the rest of the spec is the template's.
-        let mut orphans: BTreeMap<&Name, PodSpecFact> = BTreeMap::new();
+        let mut orphans: BTreeMap<&Name, Shared<PodSpecFact>> = BTreeMap::new();
         for pod in input.cluster.pods.values() {
             let Some(owner) = pod.owner.as_ref().filter(|owner| owner.kind == OwnerKind::DaemonSet) else { continue };
             if input.cluster.workload_of(pod).is_some() || orphans.contains_key(&owner.uid) {

@@ -13,6 +13,7 @@ use journal_schema::facts::{
 };
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
+use journal_schema::shared::Shared;
 use journal_schema::text::Name;
 use journal_schema::units::{Bytes, MilliCpu, Resources};
 
@@ -102,7 +103,7 @@ fn number(numbers: &mut BTreeMap<Name, u32>, name: &Name) -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PodKind {
     pub(super) namespace: Name,
-    pub(super) labels: Labels,
+    pub(super) labels: Shared<Labels>,
     pub(super) terminating: bool,
 }
 
@@ -427,7 +428,7 @@ impl Snapshot {
         let known = self.kinds.contains_key(&kind);
         enter(&mut self.kinds, Arc::clone(&kind), place, by);
         if known != self.kinds.contains_key(&kind) {
-            for (key, value) in &kind.labels {
+            for (key, value) in kind.labels.iter() {
                 let same = self.labelled.entry((key.clone(), value.clone())).or_default();
                 if known {
                     same.remove(&kind)

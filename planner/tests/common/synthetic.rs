@@ -416,7 +416,7 @@ pub fn workload(id: WorkloadId, template: PodSpecFact, replicas: i32) -> Workloa
         },
         selector: Selector { labels: [(name("app"), id.key.name.clone())].into(), expressions: Few::default() },
         template_labels: [(name("app"), id.key.name.clone())].into(),
-        template,
+        template: template.into(),
         ..WorkloadFact::new(id, uid, replicas, Timestamp(0)).at_rest()
     }
 }

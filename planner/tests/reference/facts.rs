@@ -97,7 +97,7 @@ pub(crate) fn pod(app: &str, number: usize, cpu: i64, memory: i64) -> PodFact {
         }),
         phase: PodPhase::Running,
         ready: true,
-        labels: labels(&[("app", app)]),
+        labels: labels(&[("app", app)]).into(),
         ..PodFact::new(
             Key::new(name("default"), name(&format!("{app}-1-{number:04}"))),
             name(&format!("uid-{app}-{number}")),

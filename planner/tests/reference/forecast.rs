@@ -41,7 +41,7 @@ fn workload(kind: WorkloadKind, text: &str, owner: Option<Owner>) -> WorkloadFac
         owner,
         strategy: UpdateStrategy::Recreate,
         selector: app_selector("web"),
-        template: spec(500, 512 * MIB),
+        template: spec(500, 512 * MIB).into(),
         ..WorkloadFact::new(id, name(text), 1, Timestamp(0)).at_rest()
     }
 }

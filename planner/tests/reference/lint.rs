@@ -47,8 +47,8 @@ fn workload(kind: WorkloadKind, text: &str, app: &str, replicas: i32) -> Workloa
             max_surge: IntOrPercent::Percent(25),
         },
         selector: app_selector(app),
-        template_labels: labels(&[("app", app)]),
-        template: spec(500, GIB),
+        template_labels: labels(&[("app", app)]).into(),
+        template: spec(500, GIB).into(),
         ..WorkloadFact::new(id, name(&format!("uid-{text}")), replicas, Timestamp(0)).at_rest()
     }
 }
@@ -94,7 +94,7 @@ fn cluster() -> Cluster {
         cluster.pods.insert(agent.key.clone(), agent);
     }
     let mut agent = workload(WorkloadKind::DaemonSet, "agent", "agent", 3);
-    agent.template = spec(100, GIB / 8);
+    agent.template = spec(100, GIB / 8).into();
     for workload in [
         agent,
         workload(WorkloadKind::Deployment, "web", "web", 3),
@@ -575,7 +575,7 @@ fn the_replay() {
             the_pod(i, "web-1-0001").spec.spread = few(vec![spread("web", "pool", 1, true)]);
         }),
         ("the DaemonSet's pod takes the room", Check::Placement, |i, _| {
-            the_workload(i, WorkloadKind::DaemonSet, "agent").template = spec(1200, GIB);
+            the_workload(i, WorkloadKind::DaemonSet, "agent").template = spec(1200, GIB).into();
         }),
         ("static pods take the room", Check::Placement, |i, _| {
             for (number, text) in ["keep", "old-1", "old-2"].into_iter().enumerate() {

@@ -159,7 +159,7 @@ proptest! {
             for pod in &here {
                 for term in &pod.spec.pod_anti_affinity {
                     let selector = term.selector.as_ref().unwrap();
-                    let others = here.iter().filter(|other| other.key != pod.key && selector.labels == other.labels).count();
+                    let others = here.iter().filter(|other| other.key != pod.key && selector.labels == *other.labels).count();
                     prop_assert_eq!(others, 0);
                 }
             }

@@ -100,7 +100,7 @@ impl World {
             node: Some(node.clone()),
             phase: PodPhase::Running,
             ready: true,
-            labels,
+            labels: labels.into(),
             mirror: true,
             ..PodFact::new(
                 Key::new(name("kube-system"), name(format!("kube-proxy-{node}"))),

@@ -191,8 +191,8 @@ impl World {
         let fact = WorkloadFact {
             strategy: spec.strategy,
             selector: Selector { labels: labels.clone(), expressions: list([]) },
-            template_labels: labels,
-            template,
+            template_labels: labels.into(),
+            template: template.into(),
             claim_templates: list(spec.volume.then(|| name("data"))),
             ..WorkloadFact::new(id.clone(), self.uid(), replicas, self.now)
         };

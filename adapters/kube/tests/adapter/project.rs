@@ -171,7 +171,7 @@ fn sums_are_rounded_once() {
 #[test]
 fn pod_level_requests_replace_the_sum() {
     let spec = "  resources: {requests: {cpu: \"1\", example.com/x: \"9\"}, limits: {memory: 1Gi}}\n  containers:\n  - {name: a, resources: {requests: {cpu: 3}}}\n";
-    let requests = pod_of("", spec, "").spec.requests;
+    let requests = pod_of("", spec, "").spec.requests.clone();
     assert_eq!((requests.cpu, requests.memory), (MilliCpu(1000), Bytes(1 << 30)));
     assert!(requests.extended.is_empty(), "only CPU, memory and huge pages count on the level of the pod");
 }
@@ -306,7 +306,7 @@ fn affinities() {
       - {weight: 5, podAffinityTerm: {topologyKey: host, labelSelector: {}}}
 ";
     let fact = pod_of("  labels: {rev: r1, tenant: t1}\n", spec, "").spec;
-    let required = fact.node_affinity.unwrap();
+    let required = fact.node_affinity.clone().unwrap();
     assert_eq!(required.len(), 2);
     assert_eq!(required[0].labels[1].operator, NodeOperator::Gt);
     assert_eq!(required[1].fields[0].key, "metadata.name");
