@@ -2,7 +2,7 @@
 
     tests/e2e/run --figures
 
-Not a test: it prints figures beside their targets. The release build is measured, unless `KINEMA_PROGRAM` names another.
+Not a test: it prints figures beside their targets. The release build is measured, unless `KINEMA_PROGRAM` names others, with spaces between them.
 """
 
 import concurrent.futures
@@ -122,32 +122,40 @@ def sample(daemon, what):
     )
 
 
+def measure_one(scenario, program, name):
+    changes = {"mode": "Recommend", "observe": {"coolDown": "1h", "cloudRefresh": "1m"}, "lease": {"duration": "30s"}}
+    daemon = scenario.daemon(name, journal=scenario.work / f"journal-{name}", changes=changes)
+    daemon.program = pathlib.Path(program)
+    began = time.monotonic()
+    daemon.start()
+    harness.eventually("the daemon leads", 60, lambda: daemon.status()["leader"], every=0.05)
+    daemon.command("pause", "--reason", "figures")
+    harness.eventually("everything is listed", 300, lambda: (s := daemon.status())["pods"] >= PODS and s["nodes"] == NODES and s["inFlight"] == 0, every=0.1)
+    print(f"synced after {time.monotonic() - began:.1f} s, journal {journal_bytes(daemon) / 2**20:.1f} MiB", flush=True)
+    time.sleep(20)
+    sample(daemon, "at rest")
+    began = time.monotonic()
+    daemon.command("resume")
+    harness.eventually("a plan is made", 600, lambda: daemon.status()["last"], every=0.2)
+    print(f"planned after {time.monotonic() - began:.1f} s, journal {journal_bytes(daemon) / 2**20:.1f} MiB", flush=True)
+    time.sleep(10)
+    sample(daemon, "at rest after a plan")
+    daemon.stop()
+
+
 def measure(work, programs, plane):
-    program = os.environ.get("KINEMA_PROGRAM")
-    if not program:
+    several = os.environ.get("KINEMA_PROGRAM", "").split()
+    if not several:
         subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "kinema"], cwd=harness.ROOT, check=True)
-        program = programs.parent / "release/kinema"
+        several = [programs.parent / "release/kinema"]
     scenario = harness.Scenario("figures", work, programs, plane)
     try:
         fill(scenario)
-        changes = {"mode": "Recommend", "observe": {"coolDown": "1h", "cloudRefresh": "1m"}, "lease": {"duration": "30s"}}
-        daemon = scenario.daemon(changes=changes)
-        daemon.program = pathlib.Path(program)
-        began = time.monotonic()
-        daemon.start()
-        harness.eventually("the daemon leads", 60, lambda: daemon.status()["leader"], every=0.05)
-        daemon.command("pause", "--reason", "figures")
-        harness.eventually("everything is listed", 300, lambda: (s := daemon.status())["pods"] >= PODS and s["nodes"] == NODES and s["inFlight"] == 0, every=0.1)
-        print(f"synced after {time.monotonic() - began:.1f} s, journal {journal_bytes(daemon) / 2**20:.1f} MiB", flush=True)
-        time.sleep(20)
-        sample(daemon, "at rest")
-        began = time.monotonic()
-        daemon.command("resume")
-        harness.eventually("a plan is made", 600, lambda: daemon.status()["last"], every=0.2)
-        print(f"planned after {time.monotonic() - began:.1f} s, journal {journal_bytes(daemon) / 2**20:.1f} MiB", flush=True)
-        time.sleep(10)
-        sample(daemon, "at rest after a plan")
-        daemon.stop()
+        for index, program in enumerate(several):
+            print(program, flush=True)
+            measure_one(scenario, program, f"f{index}")
+            # The next one begins a journal of its own, which the lease of another would refuse.
+            plane.kubectl("delete", "lease", "-n", "kube-system", "kinema")
     finally:
         # The control plane goes away with everything in it.
         for daemon in scenario.daemons:
