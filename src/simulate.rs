@@ -255,7 +255,10 @@ fn about(phase: PhaseName, state: &State) -> String {
         PhaseName::Deciding => String::new(),
         PhaseName::Booting => format!("{add} machines"),
         PhaseName::Labelling => format!("{remove} nodes leave, the others stay"),
-        PhaseName::Rolling => format!("{moves} pods, surge first"),
+        PhaseName::Rolling => match plan.map_or(0, |plan| plan.waves.len()) {
+            0 | 1 => format!("{moves} pods, surge first"),
+            waves => format!("{moves} pods, surge first, in {waves} waves"),
+        },
         PhaseName::Draining => {
             let leaving = state.phase().iteration().map_or(0, |iteration| iteration.leaving().count());
             format!("{leaving} empty nodes are deleted")

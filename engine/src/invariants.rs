@@ -129,7 +129,7 @@ pub(crate) fn check(state: &State, effect: &Effect) -> Result<(), Violation> {
         }
         Effect::PatchTemplate { .. }
         | Effect::SetDeletionCost { .. }
-        | Effect::MarkNode { role: NodeRole::Optimal | NodeRole::None, .. }
+        | Effect::MarkNode { role: NodeRole::Optimal | NodeRole::Later | NodeRole::None, .. }
         | Effect::DiscoverPools
         | Effect::ListInstances { .. }
         | Effect::ReadPrices

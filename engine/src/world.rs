@@ -1,6 +1,6 @@
 //! The fold of the watches: the cluster as far as it is known, and how far that is.
 
-use journal_schema::effect::{EXPIRING_KEY, OPTIMAL_KEY};
+use journal_schema::effect::{EXPIRING_KEY, LATER_KEY, OPTIMAL_KEY};
 use journal_schema::event::WatchEvent;
 use journal_schema::facts::{Key, Kind, NodeFact, Object, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::Cluster;
@@ -64,10 +64,11 @@ pub fn usable(node: &NodeFact) -> bool {
 
 /// Whether a node carries a label or taint of ours.
 pub fn marked(node: &NodeFact) -> bool {
-    node.labels.contains_key(OPTIMAL_KEY) || node.labels.contains_key(EXPIRING_KEY) || tainted(node)
+    let labelled = [OPTIMAL_KEY, EXPIRING_KEY].iter().any(|key| node.labels.contains_key(*key));
+    labelled || tainted(node) || node.taints.iter().any(|taint| taint.key == LATER_KEY)
 }
 
-/// Whether a node carries our taint.
+/// Whether a node carries our taint of leaving nodes.
 pub fn tainted(node: &NodeFact) -> bool {
     node.taints.iter().any(|taint| taint.key == EXPIRING_KEY)
 }

@@ -39,12 +39,19 @@ pub enum NodeRole {
     Expiring,
     /// Neither: every label and taint of ours is taken away.
     None,
+    /// Stays, and takes pods later: as [`NodeRole::Optimal`], with the taint
+    /// `kinema.dev/later=<iteration>:PreferNoSchedule`, which leads the scheduler to other nodes and keeps no pod
+    /// waiting.
+    Later,
 }
 
 /// Key of the label of nodes that stay.
 pub const OPTIMAL_KEY: &str = "kinema.dev/optimal";
 /// Key of the label and of the taint of nodes that leave.
 pub const EXPIRING_KEY: &str = "kinema.dev/expiring";
+
+/// Key of the taint of nodes that take pods later.
+pub const LATER_KEY: &str = "kinema.dev/later";
 
 /// An instance to delete, by everything that identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::facts::{
 };
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::text::{Many, Name};
+use crate::text::{Few, Many, Name};
 use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Ppm, Timestamp};
 use crate::usage::Forecasts;
 
@@ -189,6 +189,19 @@ pub struct Move {
     pub to: Target,
     /// How.
     pub method: MoveMethod,
+    /// The wave in which it moves, by index; zero in a plan without waves. Never less than that of the move
+    /// before.
+    #[serde(default)]
+    pub wave: u32,
+}
+
+/// Nodes that are open at the same time to the pods that move. All others that stay are to take pods at
+/// another time, and show it by a taint that the scheduler avoids where it can
+/// ([`NodeRole::Later`](crate::effect::NodeRole::Later)).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wave {
+    /// Nodes and new machines, in order.
+    pub opens: Few<Target>,
 }
 
 /// A container's request to change.
@@ -219,6 +232,9 @@ pub struct Plan {
     pub remove: Many<NodeToRemove>,
     /// Moves, in order.
     pub moves: Many<Move>,
+    /// Which nodes are open during the moves, wave by wave; empty when all are, all the time.
+    #[serde(default)]
+    pub waves: Many<Wave>,
     /// Requests to change, by workload and container.
     pub requests: Many<RequestChange>,
     /// What the counted nodes cost now. Nodes that may not be removed count, when their price is known.

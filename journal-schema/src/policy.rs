@@ -224,6 +224,9 @@ pub struct Disruption {
     pub max_unavailable: Ppm,
     /// Whether the pods of Jobs may be evicted.
     pub evict_jobs: bool,
+    /// Whether a plan may lead the scheduler: nodes that are to take pods later show a taint
+    /// `kinema.dev/later:PreferNoSchedule` meanwhile.
+    pub steering: bool,
 }
 
 impl Default for Disruption {
@@ -234,6 +237,7 @@ impl Default for Disruption {
             max_parallel_moves: 20,
             max_unavailable: Ppm::percent(25),
             evict_jobs: false,
+            steering: true,
         }
     }
 }

@@ -278,6 +278,7 @@ fn plan() -> Planned {
                 from: name("node-1"),
                 to: Target::New(Slot(0)),
                 method: MoveMethod::Surge,
+                wave: 0,
             },
             Move {
                 pod: key("shop/job-1"),
@@ -286,7 +287,12 @@ fn plan() -> Planned {
                 from: name("node-1"),
                 to: Target::Node(name("node-2")),
                 method: MoveMethod::Evict,
+                wave: 1,
             },
+        ]),
+        waves: many(vec![
+            Wave { opens: few(vec![Target::New(Slot(0))]) },
+            Wave { opens: few(vec![Target::Node(name("node-2"))]) },
         ]),
         requests: many(vec![RequestChange {
             workload: workload_id(),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use journal_schema::plan::{
     Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
-    PodVerdict, Report, RequestChange, Slot, Target,
+    PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
-use journal_schema::text::{Many, Name};
+use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
@@ -62,17 +62,19 @@ pub(crate) fn assemble(
                 from: model.hosts[home].fact.name.clone(),
                 to: target(step.host),
                 method: item.standing.method,
+                wave: u32::try_from(step.round.saturating_sub(1)).unwrap_or(u32::MAX),
             });
         }
     }
     let cost_now: i64 = model.hosts.iter().filter_map(|host| host.price).sum();
     let removed: i64 = remove.iter().map(|node| node.price.0).sum();
     let added: i64 = add.iter().map(|node| node.price.0).sum();
-    let minutes = BOOT_MINUTES
-        + i64::try_from(moves.len())
-            .unwrap_or(0)
-            .div_ceil_of(i64::from(input.policy.disruption.max_parallel_moves.max(1)))
-            * BATCH_MINUTES;
+    let waves = change.waves.iter().map(|wave| {
+        let opens = Few::new(wave.opens.iter().map(|host| target(*host)).collect());
+        Ok(Wave { opens: opens.map_err(|_| PlanError::TooLarge { what: Name::truncated("nodes of a wave") })? })
+    });
+    let waves = waves.collect::<Result<Vec<Wave>, PlanError>>()?;
+    let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
         pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
@@ -86,6 +88,7 @@ pub(crate) fn assemble(
         add: many(add, "nodes to add")?,
         remove: many(remove, "nodes to remove")?,
         moves: many(moves, "moves")?,
+        waves: many(waves, "waves")?,
         requests: many(request_changes(input), "request changes")?,
         cost_now: MicroUsdPerHour(cost_now),
         cost_after: MicroUsdPerHour(cost_now - removed + added),
@@ -95,15 +98,11 @@ pub(crate) fn assemble(
     Ok(Planned { plan, report })
 }
 
-/// Division that rounds up.
-trait DivCeil {
-    fn div_ceil_of(self, by: Self) -> Self;
-}
-
-impl DivCeil for i64 {
-    fn div_ceil_of(self, by: Self) -> Self {
-        (self + by - 1) / by
-    }
+/// How many batches of parallel moves there are: those of a wave wait for those of the wave before.
+fn batches(moves: &[Move], input: &PlanningInput) -> i64 {
+    let parallel = usize::try_from(input.policy.disruption.max_parallel_moves.max(1)).unwrap_or(usize::MAX);
+    let of_wave = moves.chunk_by(|a, b| a.wave == b.wave).map(|wave| wave.len().div_ceil(parallel));
+    i64::try_from(of_wave.sum::<usize>()).unwrap_or(i64::MAX / BATCH_MINUTES / 2)
 }
 
 fn node_to_add(model: &Model<'_>, slot: usize, machine: usize) -> NodeToAdd {

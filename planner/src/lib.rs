@@ -11,8 +11,9 @@
 //! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `settle` seeks the machines that are cheapest once it has, and
-//!    `outlook` what they cost in the mean when the scheduler does otherwise;
+//!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `settle` seeks
+//!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
+//!    scheduler does otherwise;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
@@ -37,14 +38,16 @@ mod search;
 mod sequence;
 mod settle;
 mod state;
+mod steer;
 mod verify;
+mod waves;
 mod why;
 mod worth;
 
 pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
 
 use journal_schema::plan::{Planned, PlanningInput};
-use journal_schema::policy::Limits;
+use journal_schema::policy::{Actuation, Limits};
 use journal_schema::text::Name;
 
 use crate::bound::Problem;
@@ -91,13 +94,24 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         |change: Change, placed: &[usize], rules: Rules| Candidate::settle(&model, &goal, change, placed, rules);
     let mut candidates: Vec<Candidate<'_, '_>> =
         found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
-    // Among equals the one that changes least, which the search gives last.
+    let steered = input.policy.disruption.steering && input.policy.disruption.actuation != Actuation::RollingUpdate;
+    // Among equals the one that changes least, which the search gives last; and one that leads nobody.
     candidates.reverse();
+    if steered {
+        let first = found.first().map(|state| settled(waves::led(state), &state.at, Rules::Compiled));
+        candidates.extend(first);
+    }
     candidates.sort_by_key(|candidate| candidate.price);
     // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
     let small =
         candidates.first().is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
-    for candidate in candidates.iter_mut().take(if small { 2 } else { 1 }) {
+    for candidate in candidates.iter_mut().take(if steered {
+        0
+    } else if small {
+        2
+    } else {
+        1
+    }) {
         candidate.polish(&model, &goal, Rules::Compiled);
     }
     candidates.sort_by_key(|candidate| candidate.price);
@@ -111,7 +125,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         if let Some(next) = waiting.next_if(|next| cheapest.is_none_or(|price| next.price < price)) {
             let looked = next.price;
             let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
-            if candidate.price > looked {
+            if candidate.price > looked && candidate.change.waves.is_empty() {
                 candidate.polish(&model, &goal, Rules::Reference);
             }
             believed.push(candidate);

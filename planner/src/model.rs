@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::facts::{Key, Labels, NodeFact, NodeTerm, PodFact, PvFact, Taint, Toleration};
-use journal_schema::plan::PlanningInput;
+use journal_schema::plan::{Managed, PlanningInput};
 use journal_schema::policy::{Actuation, RightSizing};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
@@ -345,6 +345,14 @@ impl<T: Ord + Clone> Interner<T> {
 }
 
 impl<'a> Model<'a> {
+    /// Whether the node of a slot may be tainted while others are open: a new machine, or one that is managed.
+    pub(crate) fn is_steered(&self, slot: usize) -> bool {
+        match (&self.input.managed, self.hosts.get(slot)) {
+            (Managed::All, _) | (_, None) => true,
+            (Managed::Listed(nodes), Some(host)) => nodes.contains_key(&host.fact.name),
+        }
+    }
+
     /// Compiles the input. Time grows with pods × rules that mention them.
     #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
     pub(crate) fn new(input: &'a PlanningInput) -> Self {

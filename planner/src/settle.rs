@@ -16,6 +16,7 @@ use crate::search::random::Random;
 use crate::search::{Goal, HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 use crate::state::{NOWHERE, State};
+use crate::steer::steer;
 
 /// Rounds in which machines may be added; after these, nodes only stay.
 const MACHINE_ROUNDS: u32 = 24;
@@ -97,7 +98,7 @@ fn drop_unused(change: &mut Change, rehearsal: &Rehearsal<'_, '_>) -> bool {
 
 /// For the stuck pods, again and again the remedy that costs least for what it takes: one more
 /// machine, or the node of a stuck pod that stays.
-fn remedies(
+pub(crate) fn remedies(
     state: &mut State<'_, '_>,
     bound: &Bound,
     change: &Change,
@@ -215,7 +216,11 @@ impl<'m, 'a> Candidate<'m, 'a> {
         rules: Rules,
     ) -> Self {
         let wanted = |item: usize| placed[item] != NOWHERE;
-        let (change, rehearsal) = settle(model, goal.bound, change, &wanted, rules);
+        let (change, rehearsal) = if change.waves.is_empty() {
+            settle(model, goal.bound, change, &wanted, rules)
+        } else {
+            steer(model, goal.bound, change, rules)
+        };
         Self::new(model, goal, change, rehearsal).0
     }
 

@@ -246,6 +246,17 @@ impl<'m, 'a> State<'m, 'a> {
         rule.domains.iter().map(|d| i64::from(counts[*d as usize])).min().unwrap_or(0)
     }
 
+    /// How many pods the spread constraints of a class count where a host is.
+    pub(crate) fn crowd(&self, class: usize, host: usize) -> u32 {
+        let relations = &self.model.relations;
+        let own = &relations.profiles[self.model.classes[class].profile].spread_own;
+        let here = own.iter().filter_map(|(spread, _)| {
+            let domain = relations.domain(relations.spreads[*spread].topology, self.sig[host], host)?;
+            Some(self.counters.spread[*spread][domain])
+        });
+        here.sum()
+    }
+
     /// The skew of a spread constraint over a key.
     pub(crate) fn skew(&self, spread: usize) -> i64 {
         let rule = &self.model.relations.spreads[spread];

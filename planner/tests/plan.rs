@@ -406,6 +406,29 @@ fn generated_clusters_are_planned_without_a_finding() {
     assert!(saved / 8 > 200_000, "the mean saving is only {} ppm", saved / 8);
 }
 
+/// A tight packing does not come true by itself: the scheduler spreads pods over what is free.
+#[test]
+fn a_scheduler_that_is_led_comes_closer_to_the_bound() {
+    let (mut led, mut unled) = (0, 0);
+    for seed in 1..=4 {
+        let mut input = generate(&Shape { nodes: 40, deleted_percent: 50, families: &["e2", "n2", "c3"], seed });
+        let limits = Limits { search_steps: 2500, ..Limits::default() };
+        let planned = planner::plan(&input, &limits).expect("a plan");
+        assert!(!planned.plan.waves.is_empty(), "seed {seed}: nobody is led");
+        let as_meant =
+            planned.plan.moves.iter().filter(|step| planned.plan.waves[step.wave as usize].opens.contains(&step.to));
+        let (as_meant, moves) = (as_meant.count(), planned.plan.moves.len());
+        assert!(as_meant * 100 >= moves * 95, "seed {seed}: {as_meant} of {moves} pods come where they are led");
+        led += planned.plan.cost_after.0;
+        input.policy.disruption.steering = false;
+        let planned = planner::plan(&input, &limits).expect("a plan");
+        assert!(planned.plan.waves.is_empty(), "seed {seed}: led against the policy");
+        unled += planned.plan.cost_after.0;
+    }
+    println!("{led} led, {unled} not");
+    assert!(led * 100 <= unled * 95, "{led} led, {unled} not");
+}
+
 #[test]
 fn an_empty_cluster_has_an_empty_plan() {
     let planned = plan(&World::default().input(&["e2-standard-2"]));

@@ -2,7 +2,8 @@
 //! answered, with whatever a fault makes of it on the way.
 
 use journal_schema::effect::{
-    Answer, EXPIRING_KEY, Effect, EffectId, Failure, FailureClass, FailureCode, NodeRole, OPTIMAL_KEY, Outcome,
+    Answer, EXPIRING_KEY, Effect, EffectId, Failure, FailureClass, FailureCode, LATER_KEY, NodeRole, OPTIMAL_KEY,
+    Outcome,
 };
 use journal_schema::facts::{
     IntOrPercent, Key, NodeFact, Taint, TaintEffect, UpdateStrategy, WorkloadId, WorkloadKind,
@@ -212,11 +213,13 @@ impl World {
                 NodeRole::Optimal => {
                     node.labels.insert(name(OPTIMAL_KEY), value);
                 }
+                NodeRole::Later => {
+                    node.labels.insert(name(OPTIMAL_KEY), value.clone());
+                    taint(node, LATER_KEY, value, TaintEffect::PreferNoSchedule);
+                }
                 NodeRole::Expiring => {
                     node.labels.insert(name(EXPIRING_KEY), value.clone());
-                    let mut taints = node.taints.to_vec();
-                    taints.push(Taint { key: name(EXPIRING_KEY), value, effect: TaintEffect::NoSchedule });
-                    node.taints = list(taints);
+                    taint(node, EXPIRING_KEY, value, TaintEffect::NoSchedule);
                 }
                 NodeRole::None => {}
             }
@@ -539,11 +542,17 @@ impl World {
     }
 }
 
+fn taint(node: &mut NodeFact, key: &str, value: Name, effect: TaintEffect) {
+    let ours = Taint { key: name(key), value, effect };
+    node.taints = list(node.taints.iter().cloned().chain([ours]));
+}
+
 /// Takes our labels and taint away.
 fn clear_marks(node: &mut NodeFact) {
     node.labels.remove(&name(OPTIMAL_KEY));
     node.labels.remove(&name(EXPIRING_KEY));
-    node.taints = list(node.taints.iter().filter(|taint| taint.key != EXPIRING_KEY).cloned());
+    let ours = |taint: &Taint| taint.key == EXPIRING_KEY || taint.key == LATER_KEY;
+    node.taints = list(node.taints.iter().filter(|taint| !ours(taint)).cloned());
 }
 
 /// `3` or `"25%"`, in JSON.

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use journal_schema::effect::Effect;
+use std::collections::BTreeSet;
+
+use journal_schema::effect::{Effect, LATER_KEY};
 use journal_schema::event::Event;
+use journal_schema::plan::Target;
 use journal_schema::policy::Actuation;
+use journal_schema::text::Name;
 use simulator::Scenario;
 use simulator::faults::{FaultKind, FaultRule};
 use simulator::runner::{Ending, Progress, RunOptions, run, run_with};
@@ -23,6 +27,41 @@ fn what_was_planned_is_what_is_reached() {
         (planned, reached) = (planned + plan.0, reached + report.cost_per_hour_after.0);
     }
     assert!(exact >= 4 && reached * 100 <= planned * 105, "planned {planned}, reached {reached}, {exact} of 6 exactly");
+}
+
+/// No pod moves while a node is avoided that its wave opens, or one is open that it does not.
+#[test]
+fn pods_move_while_the_nodes_of_their_wave_are_open() {
+    let (mut moves, mut waves) = (0, BTreeSet::new());
+    let mut watch = |progress: Progress<'_>| {
+        let Progress::Entry(entry, state) = progress else { return };
+        let Event::Intents { effects } = &entry.event else { return };
+        let Some(iteration) = state.phase().iteration() else { return };
+        let plan = &iteration.planned.plan;
+        for (_, effect) in effects {
+            let (Effect::Evict { pod, uid } | Effect::SetDeletionCost { pod, uid, cost: Some(_) }) = effect else {
+                continue;
+            };
+            let Some(step) = plan.moves.iter().find(|step| step.pod == *pod && step.uid == *uid) else { continue };
+            let Some(wave) = plan.waves.get(step.wave as usize) else { continue };
+            let opens: BTreeSet<&Name> = wave
+                .opens
+                .iter()
+                .filter_map(|target| match target {
+                    Target::Node(name) => Some(name),
+                    Target::New(slot) => iteration.machines.iter().find(|m| m.slot == *slot).map(|m| &m.name),
+                })
+                .collect();
+            for node in state.cluster().nodes.values().filter(|node| !iteration.removes(&node.name)) {
+                let avoided = node.taints.iter().any(|taint| taint.key == LATER_KEY);
+                assert_eq!(!avoided, opens.contains(&node.name), "{pod} moves in wave {}: {}", step.wave, node.name);
+            }
+            moves += 1;
+            waves.insert(step.wave);
+        }
+    };
+    run_with(Scenario::find("default", 3).unwrap(), 3, &RunOptions::default(), &mut watch).unwrap();
+    assert!(moves > 20 && waves.len() > 2, "{moves} moves in waves {waves:?}");
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Spec {
                 max_parallel_moves: disruption.max_parallel_moves,
                 max_unavailable: disruption.max_unavailable.0,
                 evict_jobs: disruption.evict_jobs,
+                steering: disruption.steering,
             },
             deadlines: policy::Deadlines {
                 boot: deadlines.boot.0,
@@ -232,6 +233,7 @@ impl From<&policy::Disruption> for Disruption {
             max_parallel_moves: from.max_parallel_moves,
             max_unavailable: Percent(from.max_unavailable),
             evict_jobs: from.evict_jobs,
+            steering: from.steering,
         }
     }
 }

@@ -104,9 +104,10 @@ fn changes(view: &PlanView, lines: &mut Vec<String>) {
         let workloads: BTreeSet<_> = view.moves.iter().filter_map(|step| step.workload.as_deref()).collect();
         let how: Vec<String> = methods.iter().map(|(method, count)| format!("{count} by {method}")).collect();
         lines.push(format!(
-            "  ~ {} of {} move ({})",
+            "  ~ {} of {} move{} ({})",
             count(view.moves.len(), "pod"),
             count(workloads.len(), "workload"),
+            if view.waves > 1 { format!(" in {} waves", view.waves) } else { String::new() },
             how.join(", ")
         ));
     }

@@ -57,6 +57,8 @@ pub struct PlanView {
     pub nodes_to_remove: Vec<RemoveView>,
     /// Moves, in their order.
     pub moves: Vec<MoveView>,
+    /// How often the nodes change that moving pods are led to; zero when the scheduler is left to itself.
+    pub waves: usize,
     /// Requests to change.
     pub requests: Vec<RequestView>,
     /// Pods that wait for a place.
@@ -150,6 +152,8 @@ pub struct MoveView {
     pub to: String,
     /// `Surge`, `Evict` or `RollingUpdate`.
     pub method: &'static str,
+    /// In which wave, from zero.
+    pub wave: u32,
 }
 
 /// A container's request to change.
@@ -333,8 +337,10 @@ impl PlanView {
                     from: step.from.to_string(),
                     to: target(&step.to),
                     method: method(step.method),
+                    wave: step.wave,
                 })
                 .collect(),
+            waves: plan.waves.len(),
             requests: plan
                 .requests
                 .iter()

@@ -147,7 +147,7 @@ async fn main() -> Result<(), Failed> {
     let id = WorkloadId { kind: WorkloadKind::Deployment, key: workload.id.key.clone() };
     let uid = workload.uid.clone();
 
-    for role in [NodeRole::Optimal, NodeRole::Expiring, NodeRole::Expiring, NodeRole::None] {
+    for role in [NodeRole::Optimal, NodeRole::Later, NodeRole::Expiring, NodeRole::Expiring, NodeRole::None] {
         let effect = Effect::MarkNode { node: node.name.clone(), uid: node.uid.clone(), role, iteration: 7 };
         show(&performer, &format!("mark {role:?}"), effect).await;
     }

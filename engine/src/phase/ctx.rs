@@ -1,8 +1,8 @@
 //! What a phase may do while it runs: look at the state, want effects, owe debts.
 
 use journal_schema::cloud::PoolId;
-use journal_schema::effect::{Effect, EffectId, NodeRole, Regarding};
-use journal_schema::facts::NodeFact;
+use journal_schema::effect::{EXPIRING_KEY, Effect, EffectId, LATER_KEY, NodeRole, OPTIMAL_KEY, Regarding};
+use journal_schema::facts::{NodeFact, TaintEffect};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Message, Name};
 use journal_schema::units::{MicroUsdPerHour, Timestamp};
@@ -74,7 +74,7 @@ impl<'a> Ctx<'a> {
         }
         let effect = Effect::MarkNode { node: node.name.clone(), uid: node.uid.clone(), role, iteration };
         match role {
-            NodeRole::Optimal | NodeRole::Expiring => {
+            NodeRole::Optimal | NodeRole::Expiring | NodeRole::Later => {
                 self.want_owing(effect, Debt::Mark { node: node.name.clone(), uid: node.uid.clone() });
             }
             NodeRole::None => {
@@ -181,18 +181,21 @@ impl<'a> Ctx<'a> {
 
 /// Whether a node shows a role of this iteration.
 pub(crate) fn shows(node: &NodeFact, role: NodeRole, iteration: u64) -> bool {
-    use journal_schema::effect::{EXPIRING_KEY, OPTIMAL_KEY};
     let value = iteration.to_string();
-    let taint = node.taints.iter().any(|taint| {
-        taint.key == EXPIRING_KEY
-            && taint.value == value.as_str()
-            && taint.effect == journal_schema::facts::TaintEffect::NoSchedule
-    });
+    let taint = |key: &str| node.taints.iter().find(|taint| taint.key == key);
+    let shows_taint =
+        |key: &str, effect: TaintEffect| taint(key).is_some_and(|t| t.value == value.as_str() && t.effect == effect);
+    let stays =
+        node.label(OPTIMAL_KEY) == value && !node.labels.contains_key(EXPIRING_KEY) && taint(EXPIRING_KEY).is_none();
     match role {
-        NodeRole::Optimal => {
-            node.label(OPTIMAL_KEY) == value && !node.labels.contains_key(EXPIRING_KEY) && !crate::world::tainted(node)
+        NodeRole::Optimal => stays && taint(LATER_KEY).is_none(),
+        NodeRole::Later => stays && shows_taint(LATER_KEY, TaintEffect::PreferNoSchedule),
+        NodeRole::Expiring => {
+            node.label(EXPIRING_KEY) == value
+                && shows_taint(EXPIRING_KEY, TaintEffect::NoSchedule)
+                && !node.labels.contains_key(OPTIMAL_KEY)
+                && taint(LATER_KEY).is_none()
         }
-        NodeRole::Expiring => node.label(EXPIRING_KEY) == value && taint && !node.labels.contains_key(OPTIMAL_KEY),
         NodeRole::None => !crate::world::marked(node),
     }
 }

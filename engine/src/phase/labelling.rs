@@ -1,13 +1,11 @@
-//! Labelling: every node of the plan shows its role, and leaving nodes take no new pods.
+//! Labelling: every node of the plan shows its role; leaving nodes take no new pods, and those that are to
+//! take pods later are avoided.
 
-use journal_schema::effect::NodeRole;
 use journal_schema::event::Deadline;
-use journal_schema::facts::NodeFact;
 use journal_schema::reason::Reason;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ctx::shows;
 use super::rolling::Rolling;
 use super::{Ctx, Iteration, Phase, unwinding};
 use crate::gates;
@@ -57,7 +55,7 @@ impl Labelling {
                 ctx.now(),
             );
         }
-        let unmarked = self.unmarked(ctx.state);
+        let unmarked = self.iteration.unmarked(ctx.state, Some(0));
         let late = unmarked.first().map(|(node, _)| node.name.clone());
         for (node, role) in &unmarked {
             ctx.mark(node, *role, number);
@@ -69,23 +67,6 @@ impl Labelling {
             }
             Some(_) => Phase::Labelling(self),
         }
-    }
-
-    /// Nodes that do not show their role yet. Leaving nodes come first: no pod that is moved may land
-    /// on one of them.
-    fn unmarked(&self, state: &State) -> Vec<(NodeFact, NodeRole)> {
-        let own = self.iteration.own_names();
-        let managed = state.cloud.managed();
-        let mut unmarked = Vec::new();
-        for node in state.world.cluster().nodes.values() {
-            let role = if self.iteration.removes(&node.name) { NodeRole::Expiring } else { NodeRole::Optimal };
-            let ours = role == NodeRole::Expiring || own.contains(&node.name) || managed.contains_key(&node.name);
-            if ours && node.deletion_at.is_none() && !shows(node, role, self.iteration.number) {
-                unmarked.push((node.clone(), role));
-            }
-        }
-        unmarked.sort_by(|(a, role_a), (b, role_b)| (*role_b, &a.name).cmp(&(*role_a, &b.name)));
-        unmarked
     }
 
     /// Booting took minutes. Before the first pod is touched the plan must still be about this cluster.

@@ -21,9 +21,10 @@ mod table_test;
 pub(crate) use ctx::Ctx;
 
 use journal_schema::cloud::PoolId;
+use journal_schema::effect::NodeRole;
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::facts::NodeFact;
-use journal_schema::plan::{NodeToRemove, Planned, Slot};
+use journal_schema::plan::{NodeToRemove, Planned, Slot, Target};
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use crate::state::State;
 use crate::world::usable;
+use ctx::shows;
 
 /// A machine that the iteration boots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +80,44 @@ impl Iteration {
     /// The nodes that leave, by name: those of the plan but for the spared ones.
     pub fn leaving(&self) -> impl Iterator<Item = &NodeToRemove> {
         self.planned.plan.remove.iter().filter(|removed| !self.spared.contains(&removed.node))
+    }
+
+    /// The nodes that are open while a wave is under way; `None` when all are.
+    fn opened(&self, wave: Option<u32>) -> Option<BTreeSet<&Name>> {
+        let wave = self.planned.plan.waves.get(usize::try_from(wave?).ok()?)?;
+        let opened = wave.opens.iter().filter_map(|target| match target {
+            Target::Node(name) => Some(name),
+            Target::New(slot) => {
+                self.machines.iter().find(|machine| machine.slot == *slot).map(|machine| &machine.name)
+            }
+        });
+        Some(opened.collect())
+    }
+
+    /// The nodes that are ours to mark and do not show their role during a wave. Leaving nodes come first:
+    /// no pod that is moved may land on one of them.
+    pub(crate) fn unmarked(&self, state: &State, wave: Option<u32>) -> Vec<(NodeFact, NodeRole)> {
+        let own = self.own_names();
+        let managed = state.cloud.managed();
+        let opened = self.opened(wave);
+        let mut unmarked = Vec::new();
+        for node in state.world.cluster().nodes.values().filter(|node| node.deletion_at.is_none()) {
+            let role = if self.removes(&node.name) {
+                NodeRole::Expiring
+            } else if opened.as_ref().is_none_or(|opened| opened.contains(&node.name)) {
+                NodeRole::Optimal
+            } else {
+                NodeRole::Later
+            };
+            let ours = role == NodeRole::Expiring || own.contains(&node.name) || managed.contains_key(&node.name);
+            if ours && !shows(node, role, self.number) {
+                unmarked.push((node.clone(), role));
+            }
+        }
+        unmarked.sort_by(|(a, role_a), (b, role_b)| {
+            (*role_a != NodeRole::Expiring, &a.name).cmp(&(*role_b != NodeRole::Expiring, &b.name))
+        });
+        unmarked
     }
 
     /// Names of the machines that it boots.

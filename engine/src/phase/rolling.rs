@@ -2,7 +2,7 @@
 
 use journal_schema::effect::{NodeRole, Regarding};
 use journal_schema::event::Deadline;
-use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
+use journal_schema::facts::{Key, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::{MoveMethod, SPARED_DIVISOR};
 use journal_schema::policy::Actuation;
 use journal_schema::reason::Reason;
@@ -11,7 +11,6 @@ use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ctx::shows;
 use super::draining::Draining;
 use super::moves::{Group, Leaving, Moved, evict::Eviction, rollout::Rollout, surge::Surge};
 use super::undo::undo;
@@ -38,6 +37,8 @@ pub struct Rolling {
     reverting: Vec<Debt>,
     /// Since when pods that must move have been waiting without a move under way.
     idle_since: Timestamp,
+    /// The wave that is under way, and since when.
+    wave: (Option<u32>, Timestamp),
     poll_at: Timestamp,
 }
 
@@ -50,6 +51,7 @@ impl Rolling {
             attempts: BTreeMap::new(),
             reverting: Vec::new(),
             idle_since: state.now,
+            wave: (Some(0), state.now),
             poll_at,
         }
     }
@@ -72,9 +74,9 @@ impl Rolling {
         if let Some(reason) = self.go_on(ctx) {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }
-        self.keep_marked(ctx);
         self.reverting.retain(|debt| !undo(ctx, debt));
         let waiting = self.waiting(ctx.state);
+        let led = self.lead(ctx, &waiting);
         if waiting.is_empty() && self.groups.is_empty() && self.reverting.is_empty() {
             return Phase::Draining(Draining::new(self.iteration, ctx.state));
         }
@@ -88,6 +90,7 @@ impl Rolling {
         // Nothing leaves before what replaces it is there.
         let ready = self.iteration.first_missing(ctx.state).map(|machine| machine.name.clone());
         match ready {
+            None if !led => {}
             None => {
                 if let Some(reason) = self.start(ctx, waiting) {
                     return unwinding::begin(self.iteration, reason, ctx.now());
@@ -166,14 +169,33 @@ impl Rolling {
         None
     }
 
-    /// Somebody may take our taint away; without it, moved pods could come back.
-    fn keep_marked(&self, ctx: &mut Ctx<'_>) {
-        let nodes = self.iteration.leaving().filter_map(|remove| ctx.state.world.node(&remove.node, &remove.uid));
-        let bare: Vec<NodeFact> =
-            nodes.filter(|node| !shows(node, NodeRole::Expiring, self.iteration.number)).cloned().collect();
-        for node in &bare {
-            ctx.mark(node, NodeRole::Expiring, self.iteration.number);
+    /// Marks the nodes for the wave that is under way; whether pods may move now.
+    ///
+    /// Somebody may take our taints away: without that of a leaving node, moved pods could come back to it.
+    /// Those that lead the scheduler are a help and no condition, so they are not awaited for long.
+    fn lead(&mut self, ctx: &mut Ctx<'_>, waiting: &[PodFact]) -> bool {
+        let wave = self.present_wave(waiting);
+        if wave != self.wave.0 {
+            self.wave = (wave, ctx.now());
         }
+        let mut led = true;
+        for (node, role) in self.iteration.unmarked(ctx.state, wave) {
+            ctx.mark(&node, role, self.iteration.number);
+            led &= role == NodeRole::Expiring;
+        }
+        led || ctx.now() >= self.wave.1.plus(ctx.state.policy.deadlines.label)
+    }
+
+    /// The first wave of which a pod has not moved; `None` when only pods are left that came later, or
+    /// when the plan leads nobody.
+    fn present_wave(&self, waiting: &[PodFact]) -> Option<u32> {
+        let plan = &self.iteration.planned.plan;
+        if plan.waves.is_empty() {
+            return None;
+        }
+        let left: BTreeSet<&Name> =
+            self.groups.iter().flat_map(Group::uids).chain(waiting.iter().map(|pod| &pod.uid)).collect();
+        plan.moves.iter().find(|step| left.contains(&step.uid)).map(|step| step.wave)
     }
 
     /// Pods that hold a leaving node and that no move is about yet: in the plan's order, then those
@@ -204,6 +226,12 @@ impl Rolling {
             Debt::Surge { workload, .. } | Debt::Template { workload, .. } => Some(workload.clone()),
             Debt::Instance { .. } | Debt::Mark { .. } | Debt::DeletionCost { .. } => None,
         }));
+        // Pods of later waves wait until their nodes are open.
+        let wave_of: BTreeMap<&Name, u32> =
+            self.iteration.planned.plan.moves.iter().map(|step| (&step.uid, step.wave)).collect();
+        let present = self.wave.0.unwrap_or(u32::MAX);
+        let waiting: Vec<PodFact> =
+            waiting.into_iter().filter(|pod| wave_of.get(&pod.uid).copied().unwrap_or(u32::MAX) <= present).collect();
         let patience = Millis(ctx.state.policy.deadlines.one_move.0 / PATIENCE_DIVISOR);
         for pod in &waiting {
             if self.groups.len() >= most {

@@ -269,7 +269,9 @@ pub fn planned() -> Planned {
                 from: text("node-1"),
                 to: Target::New(Slot(0)),
                 method: MoveMethod::Surge,
+                wave: 0,
             }]),
+            waves: list(Vec::new()),
             requests: list(vec![RequestChange {
                 workload: workload_id(),
                 container: text("main"),

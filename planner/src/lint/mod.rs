@@ -59,6 +59,8 @@ pub enum Check {
     DisruptionBudget,
     /// A move's target exists and stays.
     MoveTarget,
+    /// Moves stand wave by wave, and what a wave opens stays or is new.
+    Wave,
     /// A pod fits its target when its turn comes.
     Placement,
     /// The scheduler, left to itself, finds a node for every pod in the order of the plan.

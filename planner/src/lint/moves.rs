@@ -21,6 +21,7 @@ pub(super) fn check(input: &PlanningInput, plan: &Plan, findings: &mut Findings)
     let removed: BTreeSet<&Name> = plan.remove.iter().map(|node| &node.node).collect();
     let mut moved: BTreeSet<&Key> = BTreeSet::new();
     let budgets = Budgets::new(input);
+    waves(input, plan, &removed, findings);
     for step in &plan.moves {
         if !moved.insert(&step.pod) {
             findings.error(Check::MovedPod, format_args!("pod {} moves twice", step.pod));
@@ -50,6 +51,37 @@ pub(super) fn check(input: &PlanningInput, plan: &Plan, findings: &mut Findings)
         if let Some(wrong) = wrong_with_target(input, plan, &removed, step) {
             findings.error(Check::MoveTarget, format_args!("pod {}: {wrong}", step.pod));
         }
+    }
+}
+
+fn waves(input: &PlanningInput, plan: &Plan, removed: &BTreeSet<&Name>, findings: &mut Findings) {
+    for (number, wave) in plan.waves.iter().enumerate() {
+        if wave.opens.is_empty() {
+            findings.error(Check::Wave, format_args!("wave {number} opens nothing"));
+        }
+        for target in &wave.opens {
+            let stands = match target {
+                Target::Node(node) => input.cluster.nodes.contains_key(node) && !removed.contains(node),
+                Target::New(slot) => plan.add.iter().any(|machine| machine.slot == *slot),
+            };
+            if !stands {
+                findings.error(Check::Wave, format_args!("wave {number} opens {target:?}, which does not stay"));
+            }
+        }
+    }
+    let mut last = 0;
+    for step in &plan.moves {
+        let known = usize::try_from(step.wave).is_ok_and(|wave| wave < plan.waves.len().max(1));
+        if !known {
+            findings
+                .error(Check::Wave, format_args!("pod {} moves in wave {}, which there is not", step.pod, step.wave));
+        } else if step.wave < last {
+            findings.error(
+                Check::Wave,
+                format_args!("pod {} moves in wave {} after one of wave {last}", step.pod, step.wave),
+            );
+        }
+        last = last.max(step.wave);
     }
 }
 

@@ -4,15 +4,15 @@
 //! Then each pod is left to the scheduler, as it will be in truth: wherever it lands, every later
 //! pod must still find a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal_schema::cloud::Pool;
-use journal_schema::effect::EXPIRING_KEY;
+use journal_schema::effect::{EXPIRING_KEY, LATER_KEY};
 use journal_schema::facts::{
     Key, NodeFact, OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind,
 };
-use journal_schema::plan::{Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
+use journal_schema::plan::{Managed, Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
@@ -33,6 +33,8 @@ pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Fin
 struct Start {
     snapshot: Snapshot,
     machines: BTreeMap<Slot, Name>,
+    /// Nodes that the daemon marks while pods move, but for those that leave.
+    led: Vec<Name>,
 }
 
 impl Start {
@@ -58,7 +60,14 @@ impl Start {
                 snapshot.put_node(node);
             }
         }
-        Self { snapshot, machines }
+        let leaving: BTreeSet<&Name> = planned.plan.remove.iter().map(|removed| &removed.node).collect();
+        let managed = |name: &Name| match &input.managed {
+            Managed::All => true,
+            Managed::Listed(nodes) => nodes.contains_key(name),
+        };
+        let staying = input.cluster.nodes.keys().filter(|name| managed(name) && !leaving.contains(name));
+        let led = staying.chain(machines.values()).cloned().collect();
+        Self { snapshot, machines, led }
     }
 
     fn node_of<'a>(&'a self, target: &'a Target) -> Option<&'a Name> {
@@ -306,7 +315,7 @@ pub fn stranded(input: &PlanningInput, planned: &Planned) -> Vec<Key> {
 }
 
 /// Each pod goes where the scheduler puts it: pending pods as soon as machines are up, then each
-/// moved pod in its turn.
+/// moved pod in its turn, led as the plan says.
 fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start) -> Vec<&'a Move> {
     let mut snapshot = start.snapshot.clone();
     for (pod, _) in placed_pods(input, planned) {
@@ -315,7 +324,15 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
         }
     }
     let mut stranded = Vec::new();
+    let mut led = None;
     for step in &planned.plan.moves {
+        if let Some(wave) = planned.plan.waves.get(step.wave as usize).filter(|_| led != Some(step.wave)) {
+            led = Some(step.wave);
+            let open: BTreeSet<&Name> = wave.opens.iter().filter_map(|target| start.node_of(target)).collect();
+            for name in &start.led {
+                lead(input, &mut snapshot, name, open.contains(name));
+            }
+        }
         let Some(pod) = input.cluster.pods.get(&step.pod) else { continue };
         let replacement = replacement(input, planned, step, pod);
         if step.method == MoveMethod::Evict {
@@ -335,6 +352,25 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
         }
     }
     stranded
+}
+
+/// Opens a node, or taints it so that the scheduler avoids it.
+fn lead(input: &PlanningInput, snapshot: &mut Snapshot, name: &Name, open: bool) {
+    let Some(node) = snapshot.node(name) else { return };
+    if open == !node.taints.iter().any(|taint| taint.key == LATER_KEY) {
+        return;
+    }
+    let mut node = node.clone();
+    let mut taints: Vec<Taint> = node.taints.iter().filter(|taint| taint.key != LATER_KEY).cloned().collect();
+    if !open {
+        taints.push(Taint {
+            key: Name::truncated(LATER_KEY),
+            value: Name::truncated(input.iteration.to_string()),
+            effect: TaintEffect::PreferNoSchedule,
+        });
+    }
+    node.taints = Few::new(taints).unwrap_or_default();
+    snapshot.put_node(node);
 }
 
 /// A reason in few words: its name and what it is about.

@@ -6,12 +6,16 @@
 //! prefers. Where every pod finds a place the rehearsal is the plan's order and its expectation of
 //! where pods go.
 //!
+//! Where the change has waves, the scheduler is led: some hosts are open, and the others take what finds no
+//! room there only.
+//!
 //! A change is rehearsed many times on the compiled model with the scores that matter most
 //! ([`preferences`]) while it is sought, and on the reference model ([`crate::scheduler`]) before it
 //! is believed.
 
 mod preferences;
 mod reference;
+mod waves;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +28,7 @@ use crate::search::random::Random;
 use crate::state::{NOWHERE, State};
 use preferences::Preferences;
 use reference::Reference;
+pub(crate) use waves::joined;
 
 /// Which model of the scheduler a change is rehearsed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub(crate) fn work_of(model: &Model<'_>, change: &Change, moves: usize) -> usize
 pub(crate) struct Step {
     pub(crate) item: usize,
     pub(crate) host: usize,
+    /// Zero for what is not led, else the number of its wave plus one.
+    pub(crate) round: usize,
 }
 
 /// What is to be done: by host slot, which present nodes leave and which machines are new.
@@ -60,6 +67,17 @@ pub(crate) struct Change {
     pub(crate) leaving: Vec<usize>,
     /// Machines to boot, by their order.
     pub(crate) machines: Vec<usize>,
+    /// In which order hosts are opened to the pods that move; empty: all are open all the time.
+    pub(crate) waves: Vec<Wave>,
+}
+
+/// Hosts that are open at the same time while the others take what finds no room there only: the
+/// scheduler is led to them by a taint of the others that it avoids where it can.
+#[derive(Clone, Debug)]
+pub(crate) struct Wave {
+    pub(crate) opens: Vec<usize>,
+    /// Items that move meanwhile.
+    pub(crate) items: Vec<usize>,
 }
 
 impl Change {
@@ -71,7 +89,7 @@ impl Change {
             .map(|host| state.machine[host])
             .collect();
         machines.sort_unstable();
-        Self { leaving, machines }
+        Self { leaving, machines, waves: Vec::new() }
     }
 
     /// How many hosts there are afterwards.
@@ -120,7 +138,9 @@ pub(crate) fn rehearse<'m, 'a>(model: &'m Model<'a>, change: &Change, rules: Rul
 pub(crate) fn rehearse_drawn<'m, 'a>(model: &'m Model<'a>, change: &Change, seed: u64) -> Rehearsal<'m, 'a> {
     let mut start = Start::new(model, change);
     let mut random = Random::new(seed);
-    start.waiting = overtaken(model, &start.waiting, &mut random);
+    for round in &mut start.rounds {
+        round.waiting = overtaken(model, &round.waiting, &mut random);
+    }
     let mut preferences = Preferences::new(&start.state, &start.leaving);
     preferences.shuffle(&mut random);
     start.carry_out(Chooser::Compiled(Box::new(preferences)))
@@ -131,6 +151,13 @@ struct Start<'m, 'a> {
     state: State<'m, 'a>,
     /// By host slot.
     leaving: Vec<bool>,
+    rounds: Vec<Round>,
+}
+
+/// Pods that move while the same hosts are open.
+struct Round {
+    /// Which are open; `None`: nothing leads the scheduler.
+    opens: Option<Vec<usize>>,
     /// Items in the order in which they are tried.
     waiting: Vec<usize>,
 }
@@ -145,28 +172,64 @@ impl<'m, 'a> Start<'m, 'a> {
         for host in &change.leaving {
             leaving[*host] = true;
         }
-        let mut moving: Vec<usize> =
-            change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
-        sort(&state, &leaving, &mut moving);
         // The scheduler tries pending pods before anything moves, in an order of its own.
-        let mut waiting: Vec<usize> =
+        let mut first: Vec<usize> =
             model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
-        waiting.append(&mut moving);
-        Self { state, leaving, waiting }
+        if change.waves.is_empty() {
+            let mut moving: Vec<usize> =
+                change.leaving.iter().flat_map(|host| model.hosts[*host].home.iter().copied()).collect();
+            sort(&state, &leaving, &mut moving);
+            first.append(&mut moving);
+        }
+        let mut rounds = vec![Round { opens: None, waiting: first }];
+        rounds.extend(
+            change.waves.iter().map(|wave| Round { opens: Some(wave.opens.clone()), waiting: wave.items.clone() }),
+        );
+        Self { state, leaving, rounds }
     }
 
     fn carry_out(self, mut chooser: Chooser<'a>) -> Rehearsal<'m, 'a> {
-        let Self { mut state, mut waiting, .. } = self;
+        let Self { mut state, rounds, .. } = self;
+        let (mut steps, mut stuck) = (Vec::new(), Vec::new());
+        for (number, round) in rounds.into_iter().enumerate() {
+            if let Some(opens) = &round.opens {
+                match &mut chooser {
+                    Chooser::Reference(reference) => reference.open(opens),
+                    Chooser::Compiled(preferences) => preferences.open(opens),
+                }
+            }
+            let left = chooser.try_all(&mut state, round.waiting, number, &mut steps);
+            stuck.extend(left);
+        }
+        // Pods that were pending are tried again whenever something changes.
+        let (pending, mut stuck): (Vec<usize>, Vec<usize>) =
+            stuck.into_iter().partition(|item| state.at[*item] == NOWHERE);
+        if !pending.is_empty() {
+            stuck.extend(chooser.try_all(&mut state, pending, 0, &mut steps));
+        }
+        Rehearsal { steps, stuck, state }
+    }
+}
+
+impl<'a> Chooser<'a> {
+    /// Moves items in their order, and those that found no place once more while others do: a pod that
+    /// waits for another (an affinity, a spread that evens out) may succeed a round later. Returns those
+    /// that found none.
+    fn try_all(
+        &mut self,
+        state: &mut State<'_, 'a>,
+        mut waiting: Vec<usize>,
+        round: usize,
+        steps: &mut Vec<Step>,
+    ) -> Vec<usize> {
         let model = state.model;
-        let mut steps = Vec::new();
-        // A pod that waits for another (an affinity, a spread that evens out) may succeed a round later.
         loop {
             let mut later = Vec::new();
             let before = steps.len();
             for item in waiting {
                 let old = state.at[item];
-                let host = match &mut chooser {
-                    Chooser::Reference(reference) => {
+                let host = match self {
+                    Self::Reference(reference) => {
                         let host = reference.step(model, item);
                         if let Some(host) = host {
                             if old != NOWHERE {
@@ -176,16 +239,16 @@ impl<'m, 'a> Start<'m, 'a> {
                         }
                         host
                     }
-                    Chooser::Compiled(preferences) => step(&mut state, preferences, item),
+                    Self::Compiled(preferences) => step(state, preferences, item),
                 };
                 match host {
-                    Some(host) => steps.push(Step { item, host }),
+                    Some(host) => steps.push(Step { item, host, round }),
                     None => later.push(item),
                 }
             }
             waiting = later;
             if waiting.is_empty() || steps.len() == before {
-                return Rehearsal { steps, stuck: waiting, state };
+                return waiting;
             }
         }
     }
@@ -196,10 +259,11 @@ fn parallel_moves(model: &Model<'_>) -> usize {
     usize::try_from(model.input.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX)
 }
 
-/// The items in an order in which they may reach the scheduler.
+/// The items in an order in which they may reach the scheduler. Those of one workload wait for each other,
+/// and keep their order.
 fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usize> {
     let parallel = parallel_moves(model).min(items.len());
-    let mut places: Vec<(usize, usize)> = items
+    let mut drawn: Vec<(usize, usize)> = items
         .iter()
         .enumerate()
         .map(|(place, item)| {
@@ -207,11 +271,22 @@ fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usi
                 MoveMethod::Surge | MoveMethod::RollingUpdate => parallel,
                 MoveMethod::Evict => parallel * EVICTION_FACTOR,
             };
-            (place + random.below(late), *item)
+            (place + random.below(late), place)
         })
         .collect();
-    places.sort_by_key(|(place, _)| *place);
-    places.into_iter().map(|(_, item)| item).collect()
+    drawn.sort_unstable();
+    let workload = |item: &usize| model.items[*item].standing.workload.as_ref();
+    let mut of_workload: BTreeMap<&WorkloadId, VecDeque<usize>> = BTreeMap::new();
+    for item in items {
+        if let Some(workload) = workload(item) {
+            of_workload.entry(workload).or_default().push_back(*item);
+        }
+    }
+    let next = |(_, place): (usize, usize)| {
+        let item = items[place];
+        workload(&item).and_then(|workload| of_workload.get_mut(workload)?.pop_front()).unwrap_or(item)
+    };
+    drawn.into_iter().map(next).collect()
 }
 
 /// Moves one item as its method does; `None` when no node takes it.

@@ -36,6 +36,10 @@ pub(super) struct Preferences {
     in_zone: Vec<Vec<i64>>,
     /// Slots that take new pods, in the order of their names: among equals the first is chosen.
     order: Vec<usize>,
+    /// Slots that the scheduler is led to, in the same order; `None`: nothing leads it.
+    open: Option<Vec<usize>>,
+    /// By slot: whether the others can be closed to what moves.
+    steered: Vec<bool>,
 }
 
 impl Preferences {
@@ -74,6 +78,8 @@ impl Preferences {
             group,
             counted,
             order: names.into_iter().map(|(_, slot)| slot).filter(receives).collect(),
+            open: None,
+            steered: (0..state.open.len()).map(|slot| model.is_steered(slot)).collect(),
         };
         for (item, host) in state.at.iter().enumerate() {
             if *host != crate::state::NOWHERE {
@@ -88,6 +94,12 @@ impl Preferences {
         for place in (1..self.order.len()).rev() {
             self.order.swap(place, random.below(place + 1));
         }
+    }
+
+    /// Leads the scheduler to these hosts, beside those that cannot be closed to it.
+    pub(super) fn open(&mut self, hosts: &[usize]) {
+        let open = |slot: &usize| !self.steered[*slot] || hosts.contains(slot);
+        self.open = Some(self.order.iter().copied().filter(open).collect());
     }
 
     /// Counts a pod that came to a host.
@@ -110,7 +122,12 @@ impl Preferences {
     /// The host that the scheduler would choose; `None` when none takes the item.
     pub(super) fn choose(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
         let class = state.model.items[item].class;
-        let feasible: Vec<usize> = self.order.iter().copied().filter(|host| state.fits(class, *host)).collect();
+        let fitting =
+            |hosts: &[usize]| -> Vec<usize> { hosts.iter().copied().filter(|host| state.fits(class, *host)).collect() };
+        let mut feasible = self.open.as_deref().map(fitting).unwrap_or_default();
+        if feasible.is_empty() {
+            feasible = fitting(&self.order);
+        }
         if let [only] = feasible[..] {
             return Some(only);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use journal_schema::effect::EXPIRING_KEY;
+use journal_schema::effect::{EXPIRING_KEY, LATER_KEY};
 use journal_schema::facts::{OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect};
 use journal_schema::plan::{MoveMethod, Slot};
 use journal_schema::text::{Few, Name};
@@ -18,11 +18,24 @@ pub(super) fn new_name(slot: usize) -> Name {
     newcomer::machine_name(Slot(u32::try_from(slot).unwrap_or(u32::MAX)))
 }
 
+/// The taint of nodes that are opened later.
+fn later(iteration: u64) -> Taint {
+    Taint {
+        key: Name::truncated(LATER_KEY),
+        value: Name::truncated(iteration.to_string()),
+        effect: TaintEffect::PreferNoSchedule,
+    }
+}
+
 /// The reference scheduler over the cluster as the change leaves it.
 pub(super) struct Reference<'a> {
     snapshot: Snapshot,
     slots: BTreeMap<Name, usize>,
     input: &'a journal_schema::plan::PlanningInput,
+    /// By slot: the name of a node that the scheduler can be led away from.
+    steered: BTreeMap<usize, Name>,
+    /// Slots that it is led to, once it is led.
+    open: Option<Vec<usize>>,
 }
 
 impl<'a> Reference<'a> {
@@ -41,12 +54,34 @@ impl<'a> Reference<'a> {
             node.taints = Few::new(taints).unwrap_or(node.taints);
             snapshot.put_node(node);
         }
+        let mut steered: BTreeMap<usize, Name> = (0..model.hosts.len())
+            .filter(|host| model.is_steered(*host) && change.leaving.binary_search(host).is_err())
+            .map(|host| (host, model.hosts[host].fact.name.clone()))
+            .collect();
         for (slot, machine) in change.machines.iter().enumerate() {
             let name = new_name(slot);
+            steered.insert(model.hosts.len() + slot, name.clone());
             boot(model, *machine, &name, &mut snapshot);
             slots.insert(name, model.hosts.len() + slot);
         }
-        Self { snapshot, slots, input: model.input }
+        Self { snapshot, slots, input: model.input, steered, open: None }
+    }
+
+    /// Leads the scheduler to these hosts: all others that can be are tainted.
+    pub(super) fn open(&mut self, hosts: &[usize]) {
+        let before = self.open.replace(hosts.to_vec());
+        for (slot, name) in &self.steered {
+            let (open, was) = (hosts.contains(slot), before.as_ref().is_none_or(|before| before.contains(slot)));
+            if open != was
+                && let Some(node) = self.snapshot.node(name)
+            {
+                let mut node = node.clone();
+                let others = node.taints.iter().filter(|taint| taint.key != LATER_KEY).cloned();
+                let taints = others.chain((!open).then(|| later(self.input.iteration))).collect();
+                node.taints = Few::new(taints).unwrap_or(node.taints);
+                self.snapshot.put_node(node);
+            }
+        }
     }
 
     /// Moves one item as its method does; the slot it goes to, or `None` when no node takes it.

@@ -9,7 +9,7 @@ use journal_schema::facts::{
 };
 use journal_schema::plan::{
     Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput,
-    PodAction, PodVerdict, Report, RequestChange, Slot, Target,
+    PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Actuation, Policy, RightSizing, SingleReplica};
 use journal_schema::reason::Reason;
@@ -175,7 +175,12 @@ fn step(pod: &PodFact, workload: WorkloadId, to: Target, method: MoveMethod) -> 
         from: pod.node.clone().unwrap(),
         to,
         method,
+        wave: 0,
     }
+}
+
+fn wave(opens: Target) -> Wave {
+    Wave { opens: few(vec![opens]) }
 }
 
 /// Removes old-1 and old-2, adds one small machine: 600,000 now, 280,000 after.
@@ -228,6 +233,7 @@ fn planned(input: &PlanningInput) -> Planned {
             }]),
             remove: many(remove.into()),
             moves: many(moves),
+            waves: Many::default(),
             requests: many(vec![RequestChange {
                 workload: web(),
                 container: name("main"),
@@ -439,6 +445,16 @@ fn pods_to_move() {
         }),
         ("to a node that leaves", Check::MoveTarget, |_, p| {
             edit(&mut p.plan.moves, |moves| moves[0].to = Target::Node(name("old-2")))
+        }),
+        ("no such wave", Check::Wave, |_, p| edit(&mut p.plan.moves, |moves| moves[0].wave = 1)),
+        ("a wave too early", Check::Wave, |_, p| {
+            p.plan.waves = many(vec![wave(Target::New(Slot(0))), wave(Target::New(Slot(0)))]);
+            edit(&mut p.plan.moves, |moves| moves[0].wave = 1);
+        }),
+        ("a wave of nothing", Check::Wave, |_, p| p.plan.waves = many(vec![Wave { opens: few(Vec::new()) }])),
+        ("a wave to no such slot", Check::Wave, |_, p| p.plan.waves = many(vec![wave(Target::New(Slot(1)))])),
+        ("a wave to a node that leaves", Check::Wave, |_, p| {
+            p.plan.waves = many(vec![wave(Target::Node(name("old-2")))])
         }),
         ("static", Check::ProtectedPod, |i, _| the_pod(i, "web-1-0000").mirror = true),
         ("DaemonSet", Check::ProtectedPod, |i, _| {

@@ -1,6 +1,6 @@
 //! What kinema left behind in the world.
 
-use journal_schema::effect::{EXPIRING_KEY, OPTIMAL_KEY};
+use journal_schema::effect::{EXPIRING_KEY, LATER_KEY, OPTIMAL_KEY};
 use journal_schema::text::Name;
 
 use crate::affinity;
@@ -15,8 +15,8 @@ pub(super) fn list(world: &World) -> Vec<String> {
                 found.push(format!("label {key} on node {}", node.name));
             }
         }
-        if node.taints.iter().any(|taint| taint.key == EXPIRING_KEY) {
-            found.push(format!("taint {EXPIRING_KEY} on node {}", node.name));
+        for taint in node.taints.iter().filter(|taint| taint.key == EXPIRING_KEY || taint.key == LATER_KEY) {
+            found.push(format!("taint {} on node {}", taint.key, node.name));
         }
     }
     let costs = world.facts.pods.values().filter(|pod| pod.deletion_cost != 0 && pod.deletion_at.is_none());

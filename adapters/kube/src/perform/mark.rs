@@ -1,6 +1,8 @@
-//! Marks on nodes and pods: our labels, our taint, the deletion cost.
+//! Marks on nodes and pods: our labels, our taints, the deletion cost.
 
-use journal_schema::effect::{Answer, EXPIRING_KEY, Failure, FailureClass, FailureCode, NodeRole, OPTIMAL_KEY};
+use journal_schema::effect::{
+    Answer, EXPIRING_KEY, Failure, FailureClass, FailureCode, LATER_KEY, NodeRole, OPTIMAL_KEY,
+};
 use journal_schema::facts::Key;
 use serde_json::{Value, json};
 
@@ -61,7 +63,9 @@ pub(super) async fn mark(
     patched(rest, &path, uid, |object| {
         let mut operations = Vec::new();
         let wanted = |key: &str| match (role, key) {
-            (NodeRole::Optimal, OPTIMAL_KEY) | (NodeRole::Expiring, EXPIRING_KEY) => Some(value.as_str()),
+            (NodeRole::Optimal | NodeRole::Later, OPTIMAL_KEY) | (NodeRole::Expiring, EXPIRING_KEY) => {
+                Some(value.as_str())
+            }
             _ => None,
         };
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
@@ -77,25 +81,32 @@ pub(super) async fn mark(
                 (_, None) => operations.push(json!({"op": "remove", "path": at})),
             }
         }
-        operations.extend(taint_change(object, (role == NodeRole::Expiring).then_some(value.as_str())));
+        operations.extend(taint_change(object, role, &value));
         operations
     })
     .await
 }
 
-/// The change of the taints that leaves our taint with this value, or no taint of ours.
-fn taint_change(object: &Value, wanted: Option<&str>) -> Option<Value> {
+/// The change of the taints that leaves those of ours that the role asks for, with this value.
+fn taint_change(object: &Value, role: NodeRole, value: &str) -> Option<Value> {
     let now = object.pointer("/spec/taints").and_then(Value::as_array).cloned().unwrap_or_default();
-    let ours = |taint: &Value| text(taint, "/key") == EXPIRING_KEY;
-    let ours_now: Vec<(&str, &str)> =
-        now.iter().filter(|taint| ours(taint)).map(|taint| (text(taint, "/value"), text(taint, "/effect"))).collect();
-    let ours_wanted: Vec<(&str, &str)> = wanted.iter().map(|value| (*value, "NoSchedule")).collect();
-    if ours_now == ours_wanted {
+    let ours = |taint: &Value| [EXPIRING_KEY, LATER_KEY].contains(&text(taint, "/key"));
+    let wanted = match role {
+        NodeRole::Expiring => Some((EXPIRING_KEY, value, "NoSchedule")),
+        NodeRole::Later => Some((LATER_KEY, value, "PreferNoSchedule")),
+        NodeRole::Optimal | NodeRole::None => None,
+    };
+    let ours_now: Vec<(&str, &str, &str)> = now
+        .iter()
+        .filter(|taint| ours(taint))
+        .map(|taint| (text(taint, "/key"), text(taint, "/value"), text(taint, "/effect")))
+        .collect();
+    if ours_now == Vec::from_iter(wanted) {
         return None;
     }
     let mut taints: Vec<Value> = now.iter().filter(|taint| !ours(taint)).cloned().collect();
-    if let Some(value) = wanted {
-        taints.push(json!({"key": EXPIRING_KEY, "value": value, "effect": "NoSchedule"}));
+    if let Some((key, value, effect)) = wanted {
+        taints.push(json!({"key": key, "value": value, "effect": effect}));
     }
     let had = object.pointer("/spec/taints").is_some();
     Some(match (had, taints.is_empty()) {

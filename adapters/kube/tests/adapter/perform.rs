@@ -82,6 +82,28 @@ async fn a_node_gets_its_role_and_keeps_what_is_not_ours() {
 }
 
 #[tokio::test]
+async fn a_node_that_takes_pods_later_stays_and_is_avoided_until_it_is_opened() {
+    let server = Server::with(&[(NODE, node())]);
+    let theirs = node()["spec"]["taints"][0].clone();
+    for _ in 0..2 {
+        assert_eq!(perform(&server, &mark(NodeRole::Later)).await, DONE);
+        let marked = server.object(NODE);
+        assert_eq!(marked["metadata"]["labels"], json!({"zone": "b", "kinema.dev/optimal": "7"}));
+        assert_eq!(
+            marked["spec"]["taints"],
+            json!([theirs, {"key": "kinema.dev/later", "value": "7", "effect": "PreferNoSchedule"}])
+        );
+    }
+    assert_eq!(server.methods(), ["GET", "PATCH", "GET"], "the second time changes nothing");
+    assert_eq!(perform(&server, &mark(NodeRole::Optimal)).await, DONE);
+    assert_eq!(server.object(NODE)["spec"]["taints"], json!([theirs]));
+    assert_eq!(perform(&server, &mark(NodeRole::Later)).await, DONE);
+    assert_eq!(perform(&server, &mark(NodeRole::None)).await, DONE);
+    let left = server.object(NODE);
+    assert_eq!((&left["metadata"]["labels"], &left["spec"]), (&node()["metadata"]["labels"], &node()["spec"]));
+}
+
+#[tokio::test]
 async fn a_bare_node_is_left_bare() {
     let server = Server::with(&[(NODE, json!({"metadata": {"name": "n1", "uid": "u1"}, "spec": {}}))]);
     assert_eq!(perform(&server, &mark(NodeRole::Expiring)).await, DONE);

@@ -1,0 +1,112 @@
+//! Making a packing one that the scheduler carries out, by leading it.
+//!
+//! Hosts that take pods are opened one after the other; all others show a taint that the scheduler
+//! avoids where it can (PreferNoSchedule: its default weight of three outweighs what the other plugins
+//! see of an ordinary pod). So a packing comes true whatever the order in which pods reach the
+//! scheduler, and a pod that does not fit where it is led is never kept waiting: it goes where it would
+//! have gone. What the rehearsal shows to fail nevertheless is tried once more at the end, and then given
+//! up: the node stays.
+
+use std::collections::BTreeSet;
+
+use crate::bound::Bound;
+use crate::model::Model;
+use crate::sequence::{Change, Rehearsal, Rules, Wave, rehearse};
+use crate::settle::remedies;
+
+/// Rounds in which machines may be added; after these, nodes only stay.
+const MOST_ROUNDS: u32 = 12;
+
+/// Repairs a steered change until no pod of a leaving node is stuck, and rehearses it.
+///
+/// Each round moves pods to the end that were not there before, adds a machine, or gives up a node; machines
+/// are added in so many rounds only.
+pub(crate) fn steer<'m, 'a>(
+    model: &'m Model<'a>,
+    bound: &Bound,
+    mut change: Change,
+    rules: Rules,
+) -> (Change, Rehearsal<'m, 'a>) {
+    let mut late: BTreeSet<usize> = BTreeSet::new();
+    let mut round = 0;
+    loop {
+        let mut rehearsal = rehearse(model, &change, rules);
+        let stuck: Vec<usize> =
+            rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
+        if stuck.is_empty() {
+            if drop_unused(&mut change, &rehearsal) {
+                continue;
+            }
+            return (change, rehearsal);
+        }
+        let (again, given_up): (Vec<usize>, Vec<usize>) = stuck.iter().copied().partition(|item| late.insert(*item));
+        round += 1;
+        if !again.is_empty() {
+            for item in again {
+                postpone(&mut change, item);
+            }
+        } else if round <= MOST_ROUNDS {
+            let (machines, stay) = remedies(&mut rehearsal.state, bound, &change, given_up);
+            keep(&mut change, model, &stay);
+            let slots: Vec<usize> = machines
+                .into_iter()
+                .map(|machine| {
+                    change.machines.push(machine);
+                    model.hosts.len() + change.machines.len() - 1
+                })
+                .collect();
+            for wave in change.waves.iter_mut().filter(|wave| wave.items.iter().any(|item| stuck.contains(item))) {
+                wave.opens.extend(&slots);
+            }
+        } else {
+            let stay: Vec<usize> = given_up.iter().filter_map(|item| model.items[*item].home).collect();
+            keep(&mut change, model, &stay);
+        }
+        change.waves.retain(|wave| !wave.items.is_empty());
+    }
+}
+
+/// Nodes stay after all, with their pods.
+fn keep(change: &mut Change, model: &Model<'_>, stay: &[usize]) {
+    change.leaving.retain(|host| !stay.contains(host));
+    for wave in &mut change.waves {
+        wave.items.retain(|item| model.items[*item].home.is_none_or(|home| !stay.contains(&home)));
+    }
+}
+
+/// Moves an item to the end, where its host is opened once more.
+fn postpone(change: &mut Change, item: usize) {
+    let Some(wave) = change.waves.iter_mut().find(|wave| wave.items.contains(&item)) else { return };
+    wave.items.retain(|other| *other != item);
+    let opens = wave.opens.clone();
+    change.waves.push(Wave { opens, items: vec![item] });
+}
+
+/// Drops new machines that got no pod; whether there were any. Slots of the others change with it.
+fn drop_unused(change: &mut Change, rehearsal: &Rehearsal<'_, '_>) -> bool {
+    let nodes = rehearsal.state.nodes();
+    let used: Vec<bool> =
+        (0..change.machines.len()).map(|slot| !rehearsal.state.pods[nodes + slot].is_empty()).collect();
+    if used.iter().all(|used| *used) {
+        return false;
+    }
+    let unused_before = |slot: usize| used[..slot].iter().filter(|used| !**used).count();
+    for wave in &mut change.waves {
+        wave.opens.retain(|host| *host < nodes || used[*host - nodes]);
+        if wave.opens.is_empty() {
+            // Its pods went elsewhere, and are led there.
+            wave.opens = wave.items.iter().map(|item| rehearsal.state.at[*item]).collect();
+            wave.opens.sort_unstable();
+            wave.opens.dedup();
+        }
+        for host in wave.opens.iter_mut().filter(|host| **host >= nodes) {
+            *host -= unused_before(*host - nodes);
+        }
+    }
+    let mut slot = 0;
+    change.machines.retain(|_| {
+        slot += 1;
+        used[slot - 1]
+    });
+    true
+}
