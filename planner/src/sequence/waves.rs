@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::preferences::Preferences;
-use super::{Change, Start, Wave, overtaken, parallel_moves, step};
+use super::{Change, Start, Wave, in_turns, overtaken, parallel_moves, step};
 use crate::model::Model;
 use crate::search::random::Random;
 use crate::state::{NOWHERE, State};
@@ -21,8 +21,8 @@ pub(crate) fn joined(model: &Model<'_>, change: &Change) -> Vec<Wave> {
     let mut stage = Stage::new(model, change);
     let most = parallel_moves(model);
     let mut joined: Vec<Wave> = Vec::new();
-    for wave in &change.waves {
-        let both = joined.last().map(|last| last.and(wave));
+    for wave in change.waves.iter().map(|wave| wave.in_turns(model)) {
+        let both = joined.last().map(|last| last.and(&wave).in_turns(model));
         match both.filter(|both| both.items.len() <= most && both.opens.len() <= MOST_OPEN) {
             Some(both) if stage.holds(&both) => {
                 joined.pop();
@@ -33,7 +33,7 @@ pub(crate) fn joined(model: &Model<'_>, change: &Change) -> Vec<Wave> {
                     stage.carry_out(&done.opens, &done.items);
                     stage.state.commit();
                 }
-                joined.push(wave.clone());
+                joined.push(wave);
             }
         }
     }
@@ -41,6 +41,13 @@ pub(crate) fn joined(model: &Model<'_>, change: &Change) -> Vec<Wave> {
 }
 
 impl Wave {
+    /// The same, with the items in the order in which they begin to move.
+    fn in_turns(&self, model: &Model<'_>) -> Self {
+        let mut wave = self.clone();
+        in_turns(model, &mut wave.items);
+        wave
+    }
+
     /// Both at once.
     fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
