@@ -357,7 +357,8 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
 /// Opens a node, or taints it so that the scheduler avoids it.
 fn lead(input: &PlanningInput, snapshot: &mut Snapshot, name: &Name, open: bool) {
     let Some(node) = snapshot.node(name) else { return };
-    if open == !node.taints.iter().any(|taint| taint.key == LATER_KEY) {
+    let avoided = node.taints.iter().any(|taint| taint.key == LATER_KEY);
+    if open != avoided {
         return;
     }
     let mut node = node.clone();
