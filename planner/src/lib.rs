@@ -87,6 +87,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
         steps: limits.search_steps,
+        branches: limits.mip_nodes,
         seed: input.iteration,
     };
     let found = search::solve(&model, &goal);

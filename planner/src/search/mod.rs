@@ -5,6 +5,7 @@
 //! nodes and the pending pods go.
 
 mod drain;
+mod exact;
 pub(crate) mod random;
 mod ruin;
 
@@ -24,6 +25,8 @@ pub(crate) struct Goal<'b> {
     pub(crate) move_penalty: i64,
     /// Steps.
     pub(crate) steps: u32,
+    /// Branches of the integer program, where there is one.
+    pub(crate) branches: u32,
     /// Seed of its choices.
     pub(crate) seed: u64,
 }
@@ -40,8 +43,9 @@ impl Goal<'_> {
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
 
-/// Finds good placements, the best first: the improved one, the one that only empties nodes, and
-/// the one that only places what is pending. Work is bounded by `goal.steps`.
+/// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
+/// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
+/// by `goal.steps` and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
     let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
     let present = State::present(model, slots);
@@ -63,6 +67,9 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     }
     let improved = ruin::improve(&present, start, goal, goal.steps, goal.seed);
     let mut found = vec![improved, drained, kept];
+    if goal.branches > 0 {
+        found.extend(exact::solve(&present, goal));
+    }
     found.sort_by_key(|state| goal.price(state));
     found
 }
