@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use journal_schema::effect::{Effect, LATER_KEY};
+use journal_schema::effect::{Effect, LATER_KEY, NodeRole};
 use journal_schema::event::Event;
 use journal_schema::plan::Target;
 use journal_schema::policy::Actuation;
 use journal_schema::text::Name;
+use journal_schema::units::Millis;
 use simulator::Scenario;
 use simulator::faults::{FaultKind, FaultRule};
 use simulator::runner::{Ending, Progress, RunOptions, run, run_with};
@@ -62,6 +63,32 @@ fn pods_move_while_the_nodes_of_their_wave_are_open() {
     };
     run_with(Scenario::find("default", 3).unwrap(), 3, &RunOptions::default(), &mut watch).unwrap();
     assert!(moves > 20 && waves.len() > 2, "{moves} moves in waves {waves:?}");
+}
+
+/// A node whose pod cannot leave stays, and what was done to it is undone, once.
+#[test]
+fn a_spared_node_is_not_marked_again() {
+    let (mut spared, mut undone) = (BTreeSet::new(), 0);
+    let mut watch = |progress: Progress<'_>| {
+        let Progress::Entry(entry, state) = progress else { return };
+        if let Event::Intents { effects } = &entry.event {
+            for (_, effect) in effects {
+                if let Effect::MarkNode { node, role, .. } = effect
+                    && spared.contains(node)
+                {
+                    assert_eq!(*role, NodeRole::None, "{node} is marked although it is spared");
+                    undone += 1;
+                }
+            }
+        }
+        spared.extend(state.phase().iteration().into_iter().flat_map(|iteration| iteration.spared.iter().cloned()));
+    };
+    let mut scenario = Scenario::find("default", 9).unwrap();
+    // The slowest pods are given up, and few enough of them that the plan goes on.
+    scenario.policy.deadlines.one_move = Millis(20_000);
+    let report = run_with(scenario, 9, &RunOptions::default(), &mut watch).unwrap();
+    assert_eq!(report.ending, Ending::Completed);
+    assert!(!spared.is_empty() && undone <= spared.len(), "{undone} times undone for {spared:?}");
 }
 
 #[test]

@@ -101,7 +101,9 @@ impl Iteration {
         let managed = state.cloud.managed();
         let opened = self.opened(wave);
         let mut unmarked = Vec::new();
-        for node in state.world.cluster().nodes.values().filter(|node| node.deletion_at.is_none()) {
+        // What was done to a spared node is being undone.
+        let about = |node: &&NodeFact| node.deletion_at.is_none() && !self.spared.contains(&node.name);
+        for node in state.world.cluster().nodes.values().filter(about) {
             let role = if self.removes(&node.name) {
                 NodeRole::Expiring
             } else if opened.as_ref().is_none_or(|opened| opened.contains(&node.name)) {
