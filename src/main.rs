@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+/// It gives back what a plan needed; the system's allocator keeps half of it (`tests/e2e/run --figures`).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

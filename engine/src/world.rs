@@ -304,32 +304,33 @@ impl World {
     }
 
     fn insert_pod(&mut self, pod: &PodFact) {
-        let mut pod = pod.clone();
+        let mut shared = pod.clone();
         let siblings = pod.owner.as_ref().and_then(|owner| self.pods_by_owner.get(&owner.uid));
         if let Some(sibling) = siblings.and_then(BTreeSet::first).and_then(|key| self.cluster.pods.get(key)) {
-            share_pod(&mut pod, sibling);
+            share_pod(&mut shared, sibling);
         }
-        let before = self.cluster.pods.insert(pod.key.clone(), pod.clone());
+        let key = shared.key.clone();
+        let before = self.cluster.pods.insert(key.clone(), shared);
         // Most changes of a pod touch no index: only what changed is looked up again.
         let old_node = before.as_ref().and_then(|old| old.node.as_ref());
         let old_owner = before.as_ref().and_then(|old| old.owner.as_ref()).map(|owner| &owner.uid);
         let owner = pod.owner.as_ref().map(|owner| &owner.uid);
         if old_node != pod.node.as_ref() {
-            unindex(&mut self.pods_by_node, old_node, &pod.key);
+            unindex(&mut self.pods_by_node, old_node, &key);
             if let Some(node) = &pod.node {
-                self.pods_by_node.entry(node.clone()).or_default().insert(pod.key.clone());
+                self.pods_by_node.entry(node.clone()).or_default().insert(key.clone());
             }
         }
         if old_owner != owner {
-            unindex(&mut self.pods_by_owner, old_owner, &pod.key);
+            unindex(&mut self.pods_by_owner, old_owner, &key);
             if let Some(owner) = owner {
-                self.pods_by_owner.entry(owner.clone()).or_default().insert(pod.key.clone());
+                self.pods_by_owner.entry(owner.clone()).or_default().insert(key.clone());
             }
         }
         if pod.unschedulable && pod.node.is_none() && pod.deletion_at.is_none() && !pod.finished() {
-            self.unschedulable.insert(pod.key.clone());
+            self.unschedulable.insert(key.clone());
         } else {
-            self.unschedulable.remove(&pod.key);
+            self.unschedulable.remove(&key);
         }
         let matters = before.is_none_or(|old| {
             old.uid != pod.uid
@@ -338,7 +339,7 @@ impl World {
                 || old.spec.requests != pod.spec.requests
         });
         if matters && !pod.of_daemon_set() {
-            self.note_change(Kind::Pod, &pod.key);
+            self.note_change(Kind::Pod, &key);
         }
     }
 
@@ -351,13 +352,13 @@ impl World {
         if let Some(owner) = &workload.owner {
             self.replica_sets_by_owner.entry(owner.uid.clone()).or_default().insert(workload.id.clone());
         }
-        let mut workload = workload.clone();
+        let mut shared = workload.clone();
         let siblings = workload.owner.as_ref().and_then(|owner| self.replica_sets_by_owner.get(&owner.uid));
         let known = siblings.and_then(BTreeSet::first).unwrap_or(&workload.id);
         if let Some(sibling) = self.cluster.workloads.get(known) {
-            share_template(&mut workload, sibling);
+            share_template(&mut shared, sibling);
         }
-        let before = self.cluster.workloads.insert(workload.id.clone(), workload.clone());
+        let before = self.cluster.workloads.insert(workload.id.clone(), shared);
         if before.is_none_or(|old| old.replicas != workload.replicas || old.template != workload.template) {
             self.version += 1;
         }

@@ -103,19 +103,15 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         candidates.extend(first);
     }
     candidates.sort_by_key(|candidate| candidate.price);
-    // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
-    let small =
-        candidates.first().is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
-    for candidate in candidates.iter_mut().take(if steered {
-        0
-    } else if small {
-        2
-    } else {
-        1
-    }) {
-        candidate.polish(&model, &goal, Rules::Compiled);
+    if !steered {
+        // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
+        let first = candidates.first();
+        let small = first.is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
+        for candidate in candidates.iter_mut().take(1 + usize::from(small)) {
+            candidate.polish(&model, &goal, Rules::Compiled);
+        }
+        candidates.sort_by_key(|candidate| candidate.price);
     }
-    candidates.sort_by_key(|candidate| candidate.price);
     // What was sought on the compiled model is believed on the reference only. Candidates that looked
     // dearer are settled on it when they may be needed.
     let mut believed: Vec<Candidate<'_, '_>> = Vec::new();

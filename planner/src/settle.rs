@@ -62,7 +62,7 @@ fn settle<'m, 'a>(
             rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some() || wanted(*item)).collect();
         round += 1;
         if stuck.is_empty() {
-            if round <= MACHINE_ROUNDS && drop_unused(&mut change, &rehearsal) {
+            if round <= MACHINE_ROUNDS && change.drop_unused(&rehearsal) {
                 continue;
             }
             return (change, rehearsal);
@@ -83,17 +83,6 @@ fn settle<'m, 'a>(
             change.leaving.retain(|host| !homes.contains(host));
         }
     }
-}
-
-/// Drops new machines that got no pod; whether there were any. Slots of the others change with it.
-fn drop_unused(change: &mut Change, rehearsal: &Rehearsal<'_, '_>) -> bool {
-    let mut slot = rehearsal.state.nodes();
-    let before = change.machines.len();
-    change.machines.retain(|_| {
-        slot += 1;
-        !rehearsal.state.pods[slot - 1].is_empty()
-    });
-    change.machines.len() < before
 }
 
 /// For the stuck pods, again and again the remedy that costs least for what it takes: one more
@@ -310,7 +299,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
     /// scheduler's choice among equals, change with it.
     fn drop_unused(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
         let mut change = self.change.clone();
-        if drop_unused(&mut change, &self.rehearsal) {
+        if change.drop_unused(&self.rehearsal) {
             let rehearsal = rehearse(model, &change, rules);
             let (less, _) = Self::new(model, goal, change, rehearsal);
             let excess = spread_excess(&self.rehearsal.state);

@@ -34,7 +34,7 @@ pub(crate) fn steer<'m, 'a>(
         let stuck: Vec<usize> =
             rehearsal.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
         if stuck.is_empty() {
-            if drop_unused(&mut change, &rehearsal) {
+            if change.drop_unused(&rehearsal) {
                 continue;
             }
             return (change, rehearsal);
@@ -80,33 +80,4 @@ fn postpone(change: &mut Change, item: usize) {
     wave.items.retain(|other| *other != item);
     let opens = wave.opens.clone();
     change.waves.push(Wave { opens, items: vec![item] });
-}
-
-/// Drops new machines that got no pod; whether there were any. Slots of the others change with it.
-fn drop_unused(change: &mut Change, rehearsal: &Rehearsal<'_, '_>) -> bool {
-    let nodes = rehearsal.state.nodes();
-    let used: Vec<bool> =
-        (0..change.machines.len()).map(|slot| !rehearsal.state.pods[nodes + slot].is_empty()).collect();
-    if used.iter().all(|used| *used) {
-        return false;
-    }
-    let unused_before = |slot: usize| used[..slot].iter().filter(|used| !**used).count();
-    for wave in &mut change.waves {
-        wave.opens.retain(|host| *host < nodes || used[*host - nodes]);
-        if wave.opens.is_empty() {
-            // Its pods went elsewhere, and are led there.
-            wave.opens = wave.items.iter().map(|item| rehearsal.state.at[*item]).collect();
-            wave.opens.sort_unstable();
-            wave.opens.dedup();
-        }
-        for host in wave.opens.iter_mut().filter(|host| **host >= nodes) {
-            *host -= unused_before(*host - nodes);
-        }
-    }
-    let mut slot = 0;
-    change.machines.retain(|_| {
-        slot += 1;
-        used[slot - 1]
-    });
-    true
 }

@@ -219,7 +219,7 @@ impl Rolling {
     ///
     /// The plan was rehearsed in its order, so a pod whose workload is busy is not overtaken for a while:
     /// the room that was meant for it would be gone.
-    fn start(&mut self, ctx: &mut Ctx<'_>, waiting: Vec<PodFact>) -> Option<Reason> {
+    fn start(&mut self, ctx: &mut Ctx<'_>, mut waiting: Vec<PodFact>) -> Option<Reason> {
         let most = usize::try_from(ctx.state.policy.disruption.max_parallel_moves).unwrap_or(usize::MAX);
         let mut busy: BTreeSet<WorkloadId> = self.groups.iter().filter_map(Group::workload).collect();
         busy.extend(self.reverting.iter().filter_map(|debt| match debt {
@@ -227,11 +227,11 @@ impl Rolling {
             Debt::Instance { .. } | Debt::Mark { .. } | Debt::DeletionCost { .. } => None,
         }));
         // Pods of later waves wait until their nodes are open.
-        let wave_of: BTreeMap<&Name, u32> =
-            self.iteration.planned.plan.moves.iter().map(|step| (&step.uid, step.wave)).collect();
-        let present = self.wave.0.unwrap_or(u32::MAX);
-        let waiting: Vec<PodFact> =
-            waiting.into_iter().filter(|pod| wave_of.get(&pod.uid).copied().unwrap_or(u32::MAX) <= present).collect();
+        if let Some(present) = self.wave.0 {
+            let moves = self.iteration.planned.plan.moves.iter();
+            let now: BTreeSet<&Name> = moves.take_while(|step| step.wave <= present).map(|step| &step.uid).collect();
+            waiting.retain(|pod| now.contains(&pod.uid));
+        }
         let patience = Millis(ctx.state.policy.deadlines.one_move.0 / PATIENCE_DIVISOR);
         for pod in &waiting {
             if self.groups.len() >= most {

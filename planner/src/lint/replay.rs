@@ -8,20 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal_schema::cloud::Pool;
-use journal_schema::effect::{EXPIRING_KEY, LATER_KEY};
-use journal_schema::facts::{
-    Key, NodeFact, OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect, Toleration, WorkloadKind,
-};
+use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, PodSpecFact, Toleration, WorkloadKind};
 use journal_schema::plan::{Managed, Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
-use journal_schema::text::{Few, Name};
+use journal_schema::text::Name;
 use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::verdicts::pending;
 use super::{Check, Findings, costs};
 use crate::scheduler::matching::{node_affinity_matches, untolerated};
-use crate::scheduler::{Snapshot, newcomer};
+use crate::scheduler::{Snapshot, marks, newcomer};
 
 pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
     let start = Start::new(input, planned);
@@ -47,18 +44,8 @@ impl Start {
                 machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool));
             }
         }
-        let expiring = Taint {
-            key: Name::truncated(EXPIRING_KEY),
-            value: Name::truncated(planned.plan.iteration.to_string()),
-            effect: TaintEffect::NoSchedule,
-        };
         for removed in &planned.plan.remove {
-            if let Some(node) = snapshot.node(&removed.node) {
-                let mut node = node.clone();
-                let taints = node.taints.iter().cloned().chain([expiring.clone()]).collect();
-                node.taints = Few::new(taints).unwrap_or(node.taints);
-                snapshot.put_node(node);
-            }
+            marks::expire(&mut snapshot, &removed.node, planned.plan.iteration);
         }
         let leaving: BTreeSet<&Name> = planned.plan.remove.iter().map(|removed| &removed.node).collect();
         let managed = |name: &Name| match &input.managed {
@@ -330,7 +317,7 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
             led = Some(step.wave);
             let open: BTreeSet<&Name> = wave.opens.iter().filter_map(|target| start.node_of(target)).collect();
             for name in &start.led {
-                lead(input, &mut snapshot, name, open.contains(name));
+                marks::avoid(&mut snapshot, name, input.iteration, !open.contains(name));
             }
         }
         let Some(pod) = input.cluster.pods.get(&step.pod) else { continue };
@@ -352,26 +339,6 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
         }
     }
     stranded
-}
-
-/// Opens a node, or taints it so that the scheduler avoids it.
-fn lead(input: &PlanningInput, snapshot: &mut Snapshot, name: &Name, open: bool) {
-    let Some(node) = snapshot.node(name) else { return };
-    let avoided = node.taints.iter().any(|taint| taint.key == LATER_KEY);
-    if open != avoided {
-        return;
-    }
-    let mut node = node.clone();
-    let mut taints: Vec<Taint> = node.taints.iter().filter(|taint| taint.key != LATER_KEY).cloned().collect();
-    if !open {
-        taints.push(Taint {
-            key: Name::truncated(LATER_KEY),
-            value: Name::truncated(input.iteration.to_string()),
-            effect: TaintEffect::PreferNoSchedule,
-        });
-    }
-    node.taints = Few::new(taints).unwrap_or_default();
-    snapshot.put_node(node);
 }
 
 /// A reason in few words: its name and what it is about.

@@ -39,6 +39,7 @@
 
 mod affinity;
 mod cycle;
+pub(crate) mod marks;
 pub(crate) mod matching;
 pub(crate) mod newcomer;
 mod node_rules;

@@ -103,6 +103,32 @@ impl Change {
         let added: i64 = self.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
         added - removed
     }
+
+    /// Drops new machines that got no pod; whether there were any. Slots of the others change with it.
+    pub(crate) fn drop_unused(&mut self, rehearsal: &Rehearsal<'_, '_>) -> bool {
+        let nodes = rehearsal.state.nodes();
+        let used: Vec<bool> =
+            (0..self.machines.len()).map(|slot| !rehearsal.state.pods[nodes + slot].is_empty()).collect();
+        if used.iter().all(|used| *used) {
+            return false;
+        }
+        let unused_before = |slot: usize| used[..slot].iter().filter(|used| !**used).count();
+        for wave in &mut self.waves {
+            wave.opens.retain(|host| *host < nodes || used[*host - nodes]);
+            if wave.opens.is_empty() {
+                // Its pods went elsewhere, and are led there.
+                wave.opens = wave.items.iter().map(|item| rehearsal.state.at[*item]).collect();
+                wave.opens.sort_unstable();
+                wave.opens.dedup();
+            }
+            for host in wave.opens.iter_mut().filter(|host| **host >= nodes) {
+                *host -= unused_before(*host - nodes);
+            }
+        }
+        let mut used = used.into_iter();
+        self.machines.retain(|_| used.next().unwrap_or(true));
+        true
+    }
 }
 
 /// A rehearsal's outcome.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use journal_schema::effect::{EXPIRING_KEY, LATER_KEY};
-use journal_schema::facts::{OwnerKind, PodFact, PodSpecFact, Taint, TaintEffect};
+use journal_schema::facts::{OwnerKind, PodFact, PodSpecFact};
 use journal_schema::plan::{MoveMethod, Slot};
 use journal_schema::text::{Few, Name};
 use journal_schema::units::{Bytes, MilliCpu};
@@ -11,20 +10,11 @@ use journal_schema::units::{Bytes, MilliCpu};
 use super::Change;
 use crate::model::{CPU, MEMORY, Model};
 use crate::rules::HOSTNAME;
-use crate::scheduler::{Snapshot, newcomer};
+use crate::scheduler::{Snapshot, marks, newcomer};
 
 /// The name of a new machine: the linter uses the same, so that ties fall alike.
 pub(super) fn new_name(slot: usize) -> Name {
     newcomer::machine_name(Slot(u32::try_from(slot).unwrap_or(u32::MAX)))
-}
-
-/// The taint of nodes that are opened later.
-fn later(iteration: u64) -> Taint {
-    Taint {
-        key: Name::truncated(LATER_KEY),
-        value: Name::truncated(iteration.to_string()),
-        effect: TaintEffect::PreferNoSchedule,
-    }
 }
 
 /// The reference scheduler over the cluster as the change leaves it.
@@ -34,8 +24,6 @@ pub(super) struct Reference<'a> {
     input: &'a journal_schema::plan::PlanningInput,
     /// By slot: the name of a node that the scheduler can be led away from.
     steered: BTreeMap<usize, Name>,
-    /// Slots that it is led to, once it is led.
-    open: Option<Vec<usize>>,
 }
 
 impl<'a> Reference<'a> {
@@ -43,16 +31,8 @@ impl<'a> Reference<'a> {
         let mut snapshot = Snapshot::new(&model.input.cluster);
         let mut slots: BTreeMap<Name, usize> =
             model.hosts.iter().enumerate().map(|(slot, host)| (host.fact.name.clone(), slot)).collect();
-        let expiring = Taint {
-            key: Name::truncated(EXPIRING_KEY),
-            value: Name::truncated(model.input.iteration.to_string()),
-            effect: TaintEffect::NoSchedule,
-        };
         for host in &change.leaving {
-            let mut node = model.hosts[*host].fact.clone();
-            let taints = node.taints.iter().cloned().chain([expiring.clone()]).collect();
-            node.taints = Few::new(taints).unwrap_or(node.taints);
-            snapshot.put_node(node);
+            marks::expire(&mut snapshot, &model.hosts[*host].fact.name, model.input.iteration);
         }
         let mut steered: BTreeMap<usize, Name> = (0..model.hosts.len())
             .filter(|host| model.is_steered(*host) && change.leaving.binary_search(host).is_err())
@@ -64,23 +44,13 @@ impl<'a> Reference<'a> {
             boot(model, *machine, &name, &mut snapshot);
             slots.insert(name, model.hosts.len() + slot);
         }
-        Self { snapshot, slots, input: model.input, steered, open: None }
+        Self { snapshot, slots, input: model.input, steered }
     }
 
     /// Leads the scheduler to these hosts: all others that can be are tainted.
     pub(super) fn open(&mut self, hosts: &[usize]) {
-        let before = self.open.replace(hosts.to_vec());
         for (slot, name) in &self.steered {
-            let (open, was) = (hosts.contains(slot), before.as_ref().is_none_or(|before| before.contains(slot)));
-            if open != was
-                && let Some(node) = self.snapshot.node(name)
-            {
-                let mut node = node.clone();
-                let others = node.taints.iter().filter(|taint| taint.key != LATER_KEY).cloned();
-                let taints = others.chain((!open).then(|| later(self.input.iteration))).collect();
-                node.taints = Few::new(taints).unwrap_or(node.taints);
-                self.snapshot.put_node(node);
-            }
+            marks::avoid(&mut self.snapshot, name, self.input.iteration, !hosts.contains(slot));
         }
     }
 
