@@ -32,6 +32,7 @@ pub mod offers;
 mod outlook;
 mod relations;
 mod relaxations;
+mod remedies;
 mod rules;
 pub mod scheduler;
 mod search;

@@ -12,21 +12,15 @@ use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
 use crate::outlook::{Outlook, outlook};
+use crate::remedies::Remedies;
 use crate::search::random::Random;
 use crate::search::{Goal, HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
-use crate::state::{NOWHERE, State};
+use crate::state::NOWHERE;
 use crate::steer::steer;
 
 /// Rounds in which machines may be added; after these, nodes only stay.
 const MACHINE_ROUNDS: u32 = 24;
-/// Most machines that one round adds.
-pub(crate) const SPARE_SLOTS: usize = 48;
-/// Of the remedies found, one in this many is taken at a time: room relieves more pods than those
-/// that got stuck for want of it.
-const CAUTION: usize = 4;
-/// A node stays rather than that a machine is booted when it takes pods at this much lower a rate.
-const HOME_FACTOR: i64 = 3;
 /// Rehearsals that make one trial whole again.
 const REPAIRS: u32 = 4;
 /// Moves × hosts of all rehearsals of trials on the compiled model.
@@ -68,13 +62,12 @@ fn settle<'m, 'a>(
             return (change, rehearsal);
         }
         if round <= MACHINE_ROUNDS {
-            let (machines, stay) = remedies(&mut rehearsal.state, bound, &change, stuck);
-            if machines.is_empty() && stay.is_empty() {
+            let remedies = Remedies::find(&mut rehearsal.state, bound, &change, stuck).first();
+            if remedies.is_empty() {
                 // Only pending pods are stuck, and no machine takes them: they stay pending.
                 return (change, rehearsal);
             }
-            change.machines.extend(machines);
-            change.leaving.retain(|host| !stay.contains(host));
+            remedies.apply(&mut change);
         } else {
             let homes: Vec<usize> = stuck.iter().filter_map(|item| model.items[*item].home).collect();
             if homes.is_empty() {
@@ -83,101 +76,6 @@ fn settle<'m, 'a>(
             change.leaving.retain(|host| !homes.contains(host));
         }
     }
-}
-
-/// For the stuck pods, again and again the remedy that costs least for what it takes: one more
-/// machine, or the node of a stuck pod that stays.
-pub(crate) fn remedies(
-    state: &mut State<'_, '_>,
-    bound: &Bound,
-    change: &Change,
-    mut stuck: Vec<usize>,
-) -> (Vec<usize>, Vec<usize>) {
-    let (mut machines, mut stay): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
-    while !stuck.is_empty() {
-        let home = cheapest_home(state, bound, change, &stuck, &stay);
-        let machine = cheapest_machine(state, bound, &stuck);
-        match (machine, home) {
-            (Some((rate, machine)), home)
-                if home.is_none_or(|(other, _)| rate < other.saturating_mul(HOME_FACTOR))
-                    && machines.len() < SPARE_SLOTS =>
-            {
-                let Some(host) = state.boot(machine) else { break };
-                machines.push(machine);
-                stuck.retain(|item| !take(state, *item, host));
-            }
-            (_, Some((_, home))) => {
-                stay.push(home);
-                stuck.retain(|item| state.model.items[*item].home != Some(home));
-            }
-            (_, None) => break,
-        }
-    }
-    let remedies = machines.len() + stay.len();
-    machines.truncate(remedies.div_ceil(CAUTION));
-    stay.truncate(remedies.div_ceil(CAUTION) - machines.len());
-    (machines, stay)
-}
-
-/// Moves a stuck item to a host if it fits there; whether it does.
-fn take(state: &mut State<'_, '_>, item: usize, host: usize) -> bool {
-    let class = state.model.items[item].class;
-    if !state.fits(class, host) {
-        return false;
-    }
-    if state.at[item] != NOWHERE {
-        state.lift(item);
-    }
-    state.place(item, host);
-    true
-}
-
-/// The machine that takes stuck pods at the least price for their worth, and that rate.
-fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -> Option<(i64, usize)> {
-    let model = state.model;
-    let mut best: Option<(i64, usize)> = None;
-    for (index, machine) in model.machines.iter().enumerate() {
-        let mark = state.mark();
-        let Some(host) = state.boot(index) else { continue };
-        let mut worth = 0;
-        for item in stuck {
-            if take(state, *item, host) {
-                worth += bound.worth[model.items[*item].class].max(1);
-            }
-        }
-        state.undo(mark);
-        if worth > 0 {
-            let rate =
-                i64::try_from(i128::from(machine.offer.price) * 1_000_000 / i128::from(worth)).unwrap_or(i64::MAX);
-            if best.is_none_or(|(least, _)| rate < least) {
-                best = Some((rate, index));
-            }
-        }
-    }
-    best
-}
-
-/// The node of a stuck pod that stays at the least price for the worth of its pods, and that rate.
-fn cheapest_home(
-    state: &State<'_, '_>,
-    bound: &Bound,
-    change: &Change,
-    stuck: &[usize],
-    stay: &[usize],
-) -> Option<(i64, usize)> {
-    let model = state.model;
-    let homes = stuck
-        .iter()
-        .filter_map(|item| model.items[*item].home)
-        .filter(|home| change.leaving.contains(home) && !stay.contains(home));
-    homes
-        .map(|home| {
-            let host = &model.hosts[home];
-            let worth: i64 = host.home.iter().map(|item| bound.worth[model.items[*item].class].max(1)).sum();
-            let rate = i128::from(host.price.unwrap_or(0)) * 1_000_000 / i128::from(worth.max(1));
-            (i64::try_from(rate).unwrap_or(i64::MAX), home)
-        })
-        .min()
 }
 
 /// Cost of a change against doing nothing, moves and pods without a place included.
@@ -271,12 +169,11 @@ impl<'m, 'a> Candidate<'m, 'a> {
                     break;
                 }
                 let stuck = outcome.stuck.clone();
-                let (machines, stay) = remedies(&mut outcome.state, goal.bound, &trial, stuck);
-                if machines.is_empty() && stay.is_empty() {
+                let remedies = Remedies::find(&mut outcome.state, goal.bound, &trial, stuck).first();
+                if remedies.is_empty() {
                     break;
                 }
-                trial.machines.extend(machines);
-                trial.leaving.retain(|host| !stay.contains(host));
+                remedies.apply(&mut trial);
             }
             match better {
                 Some((price, rehearsal)) => {
@@ -319,10 +216,8 @@ impl<'m, 'a> Candidate<'m, 'a> {
             for mut failed in failed {
                 let stuck: Vec<usize> =
                     failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
-                let (machines, stay) = remedies(&mut failed.state, goal.bound, &self.change, stuck);
                 let mut trial = self.change.clone();
-                trial.machines.extend(machines);
-                trial.leaving.retain(|host| !stay.contains(host));
+                Remedies::find(&mut failed.state, goal.bound, &self.change, stuck).first().apply(&mut trial);
                 let outcome = rehearse(model, &trial, rules);
                 if outcome.stuck.len() > self.rehearsal.stuck.len()
                     || spread_excess(&outcome.state) > excess

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 
 use crate::bound::Bound;
 use crate::model::Model;
+use crate::remedies::Remedies;
 use crate::sequence::{Change, Rehearsal, Rules, Wave, rehearse};
-use crate::settle::remedies;
 
-/// Rounds in which machines may be added; after these, nodes only stay.
-const MOST_ROUNDS: u32 = 12;
+/// Rounds in which machines may be added; after these, nodes only stay. Each costs a rehearsal.
+const MOST_ROUNDS: u32 = 8;
 
 /// Repairs a steered change until no pod of a leaving node is stuck, and rehearses it.
 ///
@@ -46,9 +46,10 @@ pub(crate) fn steer<'m, 'a>(
                 postpone(&mut change, item);
             }
         } else if round <= MOST_ROUNDS {
-            let (machines, stay) = remedies(&mut rehearsal.state, bound, &change, given_up);
-            keep(&mut change, model, &stay);
-            let slots: Vec<usize> = machines
+            let remedies = Remedies::find(&mut rehearsal.state, bound, &change, given_up).first();
+            keep(&mut change, model, &remedies.stay);
+            let slots: Vec<usize> = remedies
+                .machines
                 .into_iter()
                 .map(|machine| {
                     change.machines.push(machine);

@@ -6,9 +6,10 @@ use journal_schema::facts::{Labels, NodeFact, PodFact, PodTerm};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 
+use super::kinds::{Places, PodKind};
 use super::matching::pod_term_matches;
 use super::score::normalise_affinity;
-use super::snapshot::{NodeState, OwnedTerm, Places, PodKind, Snapshot};
+use super::snapshot::{NodeState, OwnedTerm, Snapshot};
 
 /// A topology key and one of its values, by number.
 type Domain = (u32, u32);
@@ -97,7 +98,7 @@ impl RequiredTerms {
 
 /// The kinds of pods that a term may select.
 fn selected<'a>(snapshot: &'a Snapshot, term: Option<&'a PodTerm>) -> impl Iterator<Item = (&'a PodKind, &'a Places)> {
-    term.and_then(|term| term.selector.as_ref()).into_iter().flat_map(|selector| snapshot.kinds_for(selector))
+    term.and_then(|term| term.selector.as_ref()).into_iter().flat_map(|selector| snapshot.kinds.hooked(selector))
 }
 
 /// The domains of known nodes under a topology key.

@@ -39,6 +39,7 @@
 
 mod affinity;
 mod cycle;
+mod kinds;
 pub(crate) mod marks;
 pub(crate) mod matching;
 pub(crate) mod newcomer;

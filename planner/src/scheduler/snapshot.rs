@@ -13,11 +13,11 @@ use journal_schema::facts::{
 };
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
-use journal_schema::shared::Shared;
 use journal_schema::text::Name;
 use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::cycle::Cycle;
+use super::kinds::{KindNumber, Kinds, Places, add, hook_of};
 use super::score::Score;
 
 /// What a container without a CPU request counts as when nodes are scored.
@@ -38,9 +38,7 @@ pub struct Snapshot {
     topology: Topology,
     pub(super) pods: BTreeMap<Key, BoundPod>,
     /// Where the bound pods are, by what selectors see of them.
-    kinds: Grouped<Arc<PodKind>>,
-    /// The kinds that have a label with this value.
-    labelled: BTreeMap<(Name, Name), BTreeSet<Arc<PodKind>>>,
+    pub(super) kinds: Kinds,
     /// Where the required anti-affinity terms of the bound pods hold.
     repelling: Hooked<OwnedTerm>,
     /// Where the terms of the bound pods are that weigh when nodes are scored, with their weights.
@@ -54,9 +52,6 @@ pub struct Snapshot {
     /// Selectors of the ReplicaSets and StatefulSets, for default spreading.
     pub(super) selectors: BTreeMap<WorkloadId, Selector>,
 }
-
-/// How many bound pods of a group are at each node's place.
-pub(super) type Places = BTreeMap<usize, i64>;
 
 /// Groups of bound pods. Pods of one workload are alike, so a rule is asked once for all of them.
 type Grouped<G> = BTreeMap<G, Places>;
@@ -99,14 +94,6 @@ fn number(numbers: &mut BTreeMap<Name, u32>, name: &Name) -> u32 {
     next
 }
 
-/// What selectors see of a pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PodKind {
-    pub(super) namespace: Name,
-    pub(super) labels: Shared<Labels>,
-    pub(super) terminating: bool,
-}
-
 /// A term of pod (anti-)affinity and the namespace of the pod that has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OwnedTerm {
@@ -143,6 +130,7 @@ impl NodeState {
 pub(super) struct BoundPod {
     pub(super) pod: Arc<PodFact>,
     pub(super) node: Name,
+    kind: KindNumber,
 }
 
 impl Snapshot {
@@ -279,15 +267,16 @@ impl Snapshot {
         state.used.pods = count(&state.pods);
         let (cpu, memory) = scored_requests(&pod.spec);
         state.scored = (state.scored.0 + cpu, state.scored.1 + memory);
-        self.count(&pod, place, 1);
-        self.pods.insert(pod.key.clone(), BoundPod { pod, node: node.clone() });
+        let kind = self.kinds.number(&pod);
+        self.count(&pod, kind, place, 1);
+        self.pods.insert(pod.key.clone(), BoundPod { pod, node: node.clone(), kind });
     }
 
     /// Takes a pod from its node; tells both, or `None` when it was not bound.
     pub fn unbind(&mut self, key: &Key) -> Option<(Arc<PodFact>, Name)> {
-        let BoundPod { pod, node } = self.pods.remove(key)?;
+        let BoundPod { pod, node, kind } = self.pods.remove(key)?;
         if let Some(place) = self.places.get(&node).copied() {
-            self.count(&pod, place, -1);
+            self.count(&pod, kind, place, -1);
             let state = &mut self.slots[place];
             state.pods.remove(key);
             state.used.sub(&pod.spec.requests);
@@ -388,15 +377,6 @@ impl Snapshot {
         self.places.get(node).map(|place| &self.slots[*place])
     }
 
-    /// The kinds of bound pods that a selector may select: all that have one of its labels, where it
-    /// asks for any.
-    pub(super) fn kinds_for(&self, selector: &Selector) -> impl Iterator<Item = (&PodKind, &Places)> {
-        let hook = hook_of(selector);
-        let all = hook.is_none().then(|| self.kinds.iter()).into_iter().flatten();
-        let found = hook.and_then(|hook| self.labelled.get(&hook)).into_iter().flatten();
-        all.chain(found.filter_map(|kind| self.kinds.get_key_value(kind))).map(|(kind, places)| (&**kind, places))
-    }
-
     /// The anti-affinity terms of bound pods that may select a pod with these labels.
     pub(super) fn repelling_for(&self, labels: &Labels) -> impl Iterator<Item = (&OwnedTerm, &Places)> {
         hooked_for(&self.repelling, labels)
@@ -418,28 +398,9 @@ impl Snapshot {
     }
 
     /// Enters a pod into the groups, or takes it out.
-    fn count(&mut self, pod: &PodFact, place: usize, by: i64) {
+    fn count(&mut self, pod: &PodFact, kind: KindNumber, place: usize, by: i64) {
+        self.kinds.enter(kind, place, by);
         let namespace = &pod.key.namespace;
-        let kind = Arc::new(PodKind {
-            namespace: namespace.clone(),
-            labels: pod.labels.clone(),
-            terminating: pod.deletion_at.is_some(),
-        });
-        let known = self.kinds.contains_key(&kind);
-        enter(&mut self.kinds, Arc::clone(&kind), place, by);
-        if known != self.kinds.contains_key(&kind) {
-            for (key, value) in kind.labels.iter() {
-                let same = self.labelled.entry((key.clone(), value.clone())).or_default();
-                if known {
-                    same.remove(&kind)
-                } else {
-                    same.insert(Arc::clone(&kind))
-                };
-                if same.is_empty() {
-                    self.labelled.remove(&(key.clone(), value.clone()));
-                }
-            }
-        }
         let owned = |term: &PodTerm| OwnedTerm { namespace: namespace.clone(), term: term.clone() };
         for term in &pod.spec.pod_anti_affinity {
             enter_hooked(&mut self.repelling, term, owned(term), place, by);
@@ -475,11 +436,6 @@ fn count(pods: &BTreeSet<Key>) -> i64 {
     i64::try_from(pods.len()).unwrap_or(i64::MAX)
 }
 
-/// The label that a selector asks for first; a pod without it is not selected.
-fn hook_of(selector: &Selector) -> Option<(Name, Name)> {
-    selector.labels.iter().next().map(|(key, value)| (key.clone(), value.clone()))
-}
-
 /// Terms that may select a pod with these labels.
 fn hooked_for<'a, T>(terms: &'a Hooked<T>, labels: &Labels) -> impl Iterator<Item = (&'a T, &'a Places)> {
     let hooks = labels.iter().map(|(key, value)| Some((key.clone(), value.clone()))).chain([None]);
@@ -503,13 +459,9 @@ fn enter<G: Ord>(groups: &mut Grouped<G>, group: G, node: usize, by: i64) {
         Entry::Vacant(vacant) => vacant.insert_entry(BTreeMap::new()),
         Entry::Occupied(occupied) => occupied,
     };
-    let number = nodes.get_mut().entry(node).or_default();
-    *number += by;
-    if *number == 0 {
-        nodes.get_mut().remove(&node);
-        if nodes.get().is_empty() {
-            nodes.remove();
-        }
+    add(nodes.get_mut(), node, by);
+    if nodes.get().is_empty() {
+        nodes.remove();
     }
 }
 

@@ -107,7 +107,8 @@ fn matching_pods<'a>(
 ) -> impl Iterator<Item = (usize, i64)> {
     selector.filter(|selector| !selector_is_empty(selector)).into_iter().flat_map(move |selector| {
         snapshot
-            .kinds_for(selector)
+            .kinds
+            .hooked(selector)
             .filter(|(kind, _)| {
                 kind.namespace == pod.key.namespace && !kind.terminating && selector_matches(selector, &kind.labels)
             })

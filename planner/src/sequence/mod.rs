@@ -190,7 +190,7 @@ struct Round {
 
 impl<'m, 'a> Start<'m, 'a> {
     fn new(model: &'m Model<'a>, change: &Change) -> Self {
-        let mut state = State::present(model, change.machines.len() + crate::settle::SPARE_SLOTS);
+        let mut state = State::present(model, change.machines.len() + crate::remedies::SPARE_SLOTS);
         for machine in &change.machines {
             state.boot(*machine);
         }
