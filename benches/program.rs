@@ -21,6 +21,10 @@ use journal_schema::facts::{Kind, Object, PodFact};
 use journal_schema::units::Timestamp;
 use serde_json::{Value, json};
 
+/// The program's own, as the journal is resumed in this process.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const KINEMA: &str = env!("CARGO_BIN_EXE_kinema");
 const COPIES: usize = 25;
 const PODS: usize = 10_000;
