@@ -17,7 +17,7 @@
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
-//! [`mod@forecast`], [`mod@scheduler`] and [`mod@lint`] stand beside it.
+//! [`mod@forecast`], [`mod@scheduler`], [`mod@lint`] and [`mod@rivals`] stand beside it.
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
@@ -33,6 +33,7 @@ mod outlook;
 mod relations;
 mod relaxations;
 mod remedies;
+pub mod rivals;
 mod rules;
 pub mod scheduler;
 mod search;

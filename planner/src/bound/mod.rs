@@ -28,15 +28,20 @@ pub(crate) struct Bound {
     pub(crate) worth: Vec<i64>,
 }
 
-/// Proves a bound for the pods of a problem.
-pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
+/// Proves a bound by what resources cost alone: within a millisecond, whatever the size.
+pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
     let (cost, units) = volume::prove(problem);
     let mut worth = vec![0; classes];
     for class in &problem.classes {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
-    let mut bound =
-        Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth };
+    Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth }
+}
+
+/// Proves a bound for the pods of a problem.
+pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
+    let mut bound = by_volume(problem, classes);
+    let units = bound.units.clone();
     let mut take = |proof: &classes::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;

@@ -29,7 +29,7 @@ pub(super) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> 
 }
 
 /// Gives pending pods a place: in existing room, else on the cheapest machine that takes them.
-pub(super) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
+pub(crate) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
     let mut waiting: Vec<usize> = state
         .model
         .pending
@@ -47,7 +47,7 @@ pub(super) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
 }
 
 /// Boots the cheapest machine that takes an item.
-pub(super) fn boot_for(state: &mut State<'_, '_>, item: usize) {
+pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     let class = state.model.items[item].class;
     let mut machines: Vec<usize> = (0..state.model.machines.len()).collect();
     machines.sort_by_key(|machine| (state.model.machines[*machine].offer.price, *machine));

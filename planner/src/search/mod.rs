@@ -9,6 +9,8 @@ mod exact;
 pub(crate) mod random;
 mod ruin;
 
+pub(crate) use drain::{boot_for, place_pending};
+
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
@@ -50,7 +52,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
     let present = State::present(model, slots);
     let mut kept = present.clone();
-    drain::place_pending(&mut kept, goal);
+    place_pending(&mut kept, goal);
     kept.commit();
     let mut drained = kept.clone();
     drain::drain(&mut drained, goal);

@@ -102,21 +102,30 @@ pub struct Shape {
     pub seed: u64,
 }
 
-struct App {
-    cpu: i64,
-    memory: i64,
-    replicas: usize,
-    per_node: Option<usize>,
-    spread: bool,
-    family: bool,
+/// A Deployment.
+pub struct App {
+    /// Milli-CPU.
+    pub cpu: i64,
+    /// Bytes.
+    pub memory: i64,
+    pub replicas: usize,
+    /// Most on one node.
+    pub per_node: Option<usize>,
+    /// Spread over the zones.
+    pub spread: bool,
+    /// Bound to n2 and c3.
+    pub family: bool,
 }
 
-fn app(random: &mut Random) -> App {
+/// The replicas of the middle app.
+const MEDIAN_REPLICAS: f64 = 5.0;
+
+fn app(random: &mut Random, median_replicas: f64) -> App {
     const CPUS: [(i64, u64); 9] =
         [(50, 8), (100, 18), (200, 12), (250, 14), (500, 18), (1000, 14), (2000, 9), (4000, 5), (8000, 2)];
     const MEMORY_MIB: [i64; 16] =
         [64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 12_288, 16_384, 32_768];
-    let replicas = ((5.0 * (1.4 * random.normal()).exp()).round() as usize).clamp(1, 400);
+    let replicas = ((median_replicas * (1.4 * random.normal()).exp()).round() as usize).clamp(1, 400);
     let mut pick = random.next() % CPUS.iter().map(|c| c.1).sum::<u64>();
     let mut cpu = 8000;
     for (value, weight) in CPUS {
@@ -148,6 +157,29 @@ fn app(random: &mut Random) -> App {
     }
 }
 
+/// A machine type and its price.
+#[derive(Clone)]
+pub struct MachineType {
+    pub spec: MachineSpec,
+    /// Micro-USD per hour.
+    pub price: i64,
+}
+
+/// Those of [`MACHINES`].
+pub fn machine_types() -> Vec<MachineType> {
+    MACHINES.iter().map(|machine| MachineType { spec: spec_of(machine), price: machine.3 }).collect()
+}
+
+/// Apps and where their pods are.
+pub struct Scene {
+    pub machines: Vec<MachineType>,
+    pub apps: Vec<App>,
+    /// Machine type and zone, by index.
+    pub nodes: Vec<(usize, usize)>,
+    /// App and node of each pod.
+    pub bound: Vec<(usize, usize)>,
+}
+
 struct Sim {
     node: Vec<(usize, usize)>,
     free: Vec<(i64, i64, i64)>,
@@ -158,22 +190,33 @@ struct Sim {
 /// Generates an input whose pools are made up from the price table.
 pub fn generate(shape: &Shape) -> PlanningInput {
     let mut random = Random(shape.seed);
-    let start_types: Vec<usize> = ["e2-standard-8", "e2-standard-16", "n2-standard-8", "n2-standard-16"]
-        .iter()
-        .filter_map(|t| MACHINES.iter().position(|m| m.0 == *t))
-        .collect();
-    let specs: Vec<MachineSpec> = MACHINES.iter().map(spec_of).collect();
-    let rooms: Vec<Resources> = specs.iter().map(planner::gke_allocatable).collect();
-    // DaemonSets: 250 m, 400 MiB and three pods on every node.
-    let overhead = (250, 400 * MIB, 3);
+    let apps = apps(&mut random, shape.nodes, MEDIAN_REPLICAS);
+    scattered(apps, &machine_types(), shape.deleted_percent, &mut random).input(shape.families)
+}
 
+/// Apps that fill so many nodes.
+pub fn apps(random: &mut Random, nodes: usize, median_replicas: f64) -> Vec<App> {
     let mut apps: Vec<App> = Vec::new();
     let mut expected_cpu = 0;
-    while expected_cpu < shape.nodes as i64 * 8_600 {
-        let next = app(&mut random);
+    while expected_cpu < nodes as i64 * 8_600 {
+        let next = app(random, median_replicas);
         expected_cpu += next.cpu * next.replicas as i64;
         apps.push(next);
     }
+    apps
+}
+
+/// Puts the pods of apps in random order onto nodes as a scheduler and an autoscaler would, and takes so many
+/// percent of them away.
+pub fn scattered(apps: Vec<App>, machines: &[MachineType], deleted_percent: u64, random: &mut Random) -> Scene {
+    let start_types: Vec<usize> = ["e2-standard-8", "e2-standard-16", "n2-standard-8", "n2-standard-16"]
+        .iter()
+        .filter_map(|t| machines.iter().position(|m| m.spec.machine_type == **t))
+        .collect();
+    let rooms: Vec<Resources> = machines.iter().map(|machine| planner::gke_allocatable(&machine.spec)).collect();
+    // DaemonSets: 250 m, 400 MiB and three pods on every node.
+    let overhead = (250, 400 * MIB, 3);
+    let is_e2 = |kind: usize| machines[kind].spec.machine_type.starts_with("e2");
     let mut arrivals: Vec<usize> =
         apps.iter().enumerate().flat_map(|(i, a)| std::iter::repeat_n(i, a.replicas)).collect();
     for i in (1..arrivals.len()).rev() {
@@ -191,7 +234,7 @@ pub fn generate(shape: &Shape) -> PlanningInput {
             sim.free[n].0 >= app.cpu
                 && sim.free[n].1 >= app.memory
                 && sim.free[n].2 >= 1
-                && (!app.family || !MACHINES[kind].0.starts_with("e2"))
+                && (!app.family || !is_e2(kind))
                 && app.per_node.is_none_or(|most| sim.apps_on[n].get(&a).copied().unwrap_or(0) < most)
                 && (!app.spread || counts[zone] < least + 1)
         };
@@ -207,7 +250,7 @@ pub fn generate(shape: &Shape) -> PlanningInput {
         let n = chosen.unwrap_or_else(|| {
             let zone = if app.spread { (0..3).min_by_key(|z| counts[*z]).unwrap_or(0) } else { random.below(3) };
             let suits = |t: &&usize| {
-                (!app.family || !MACHINES[**t].0.starts_with("e2"))
+                (!app.family || !is_e2(**t))
                     && rooms[**t].cpu.0 - overhead.0 >= app.cpu
                     && rooms[**t].memory.0 - overhead.1 >= app.memory
             };
@@ -216,7 +259,7 @@ pub fn generate(shape: &Shape) -> PlanningInput {
                 .iter()
                 .filter(suits)
                 .copied()
-                .min_by_key(|t| (waste(*t), MACHINES[*t].3))
+                .min_by_key(|t| (waste(*t), machines[*t].price))
                 .unwrap_or(start_types[0]);
             sim.node.push((kind, zone));
             sim.free.push((rooms[kind].cpu.0 - overhead.0, rooms[kind].memory.0 - overhead.1, 110 - overhead.2));
@@ -234,10 +277,10 @@ pub fn generate(shape: &Shape) -> PlanningInput {
     for i in (1..bound.len()).rev() {
         bound.swap(i, random.below(i + 1));
     }
-    let keep = bound.len() - bound.len() * shape.deleted_percent as usize / 100;
+    let keep = bound.len() - bound.len() * deleted_percent as usize / 100;
     bound.truncate(keep);
     bound.sort_unstable();
-    build(shape, &apps, &sim, &bound, &rooms, &specs)
+    Scene { machines: machines.to_vec(), apps, nodes: sim.node, bound }
 }
 
 /// A machine type of [`MACHINES`].
@@ -261,82 +304,93 @@ fn spec_of(machine: &(&str, i64, i64, i64)) -> MachineSpec {
     }
 }
 
-fn build(
-    shape: &Shape,
-    apps: &[App],
-    sim: &Sim,
-    bound: &[(usize, usize)],
-    rooms: &[Resources],
-    specs: &[MachineSpec],
-) -> PlanningInput {
-    let mut cluster = Cluster::default();
-    for (index, (kind, zone)) in sim.node.iter().enumerate() {
-        let node = node(&format!("node-{index:05}"), MACHINES[*kind].0, ZONES[*zone], rooms[*kind].clone());
-        cluster.nodes.insert(node.name.clone(), node);
-    }
-    for (d, (cpu, memory)) in [(100, 200 * MIB), (100, 150 * MIB), (50, 50 * MIB)].into_iter().enumerate() {
-        let id = WorkloadId {
-            kind: WorkloadKind::DaemonSet,
-            key: Key::new(name("kube-system"), name(format!("agent-{d}"))),
-        };
-        let spec = pod_spec(cpu, memory);
-        for node in cluster.nodes.keys().cloned().collect::<Vec<_>>() {
-            let mut pod = pod(&id.key.namespace, &format!("agent-{d}-{node}"), Some(&node), spec.clone());
-            pod.owner =
-                Some(Owner { kind: OwnerKind::DaemonSet, name: id.key.name.clone(), uid: name(format!("ds-{d}")) });
+impl Scene {
+    /// An input whose pools are made up from the machine types of these families.
+    pub fn input(&self, families: &[&str]) -> PlanningInput {
+        let Self { machines, apps, nodes, bound } = self;
+        let rooms: Vec<Resources> = machines.iter().map(|machine| planner::gke_allocatable(&machine.spec)).collect();
+        let mut cluster = Cluster::default();
+        for (index, (kind, zone)) in nodes.iter().enumerate() {
+            let machine_type = machines[*kind].spec.machine_type.as_str();
+            let node = node(&format!("node-{index:05}"), machine_type, ZONES[*zone], rooms[*kind].clone());
+            cluster.nodes.insert(node.name.clone(), node);
+        }
+        for (d, (cpu, memory)) in [(100, 200 * MIB), (100, 150 * MIB), (50, 50 * MIB)].into_iter().enumerate() {
+            let id = WorkloadId {
+                kind: WorkloadKind::DaemonSet,
+                key: Key::new(name("kube-system"), name(format!("agent-{d}"))),
+            };
+            let spec = pod_spec(cpu, memory);
+            for node in cluster.nodes.keys().cloned().collect::<Vec<_>>() {
+                let mut pod = pod(&id.key.namespace, &format!("agent-{d}-{node}"), Some(&node), spec.clone());
+                pod.owner =
+                    Some(Owner { kind: OwnerKind::DaemonSet, name: id.key.name.clone(), uid: name(format!("ds-{d}")) });
+                cluster.pods.insert(pod.key.clone(), pod);
+            }
+            cluster.workloads.insert(id.clone(), workload(id, spec, nodes.len() as i32));
+        }
+        let mut replicas: BTreeMap<usize, i32> = BTreeMap::new();
+        for (a, n) in bound {
+            let serial = replicas.entry(*a).or_default();
+            *serial += 1;
+            let app_name = format!("app-{a:04}");
+            let mut pod = pod(
+                &name("default"),
+                &format!("{app_name}-{serial:04}"),
+                Some(&name(format!("node-{n:05}"))),
+                app_spec(&apps[*a], &app_name),
+            );
+            pod.labels = [(name("app"), name(&app_name))].into();
+            pod.owner = Some(Owner {
+                kind: OwnerKind::ReplicaSet,
+                name: name(format!("{app_name}-rs")),
+                uid: name(format!("rs-{a}")),
+            });
             cluster.pods.insert(pod.key.clone(), pod);
         }
-        cluster.workloads.insert(id.clone(), workload(id, spec, sim.node.len() as i32));
+        for (a, count) in replicas {
+            let app_name = format!("app-{a:04}");
+            let deployment =
+                WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("default"), name(&app_name)) };
+            let set = WorkloadId {
+                kind: WorkloadKind::ReplicaSet,
+                key: Key::new(name("default"), name(format!("{app_name}-rs"))),
+            };
+            let spec = app_spec(&apps[a], &app_name);
+            let mut rs = workload(set.clone(), spec.clone(), count);
+            rs.owner = Some(Owner {
+                kind: OwnerKind::Deployment,
+                name: name(&app_name),
+                uid: name(format!("uid-{app_name}")),
+            });
+            cluster.workloads.insert(set, rs);
+            cluster.workloads.insert(deployment.clone(), workload(deployment, spec, count));
+        }
+        let zones = ZONES.map(name);
+        let usable: Vec<MachineSpec> = machines
+            .iter()
+            .map(|machine| &machine.spec)
+            .filter(|spec| families.iter().any(|family| spec.machine_type.starts_with(family)))
+            .cloned()
+            .collect();
+        let pools = synthetic_pools(&cluster, &name(REGION), &zones, &usable, &[CapacityType::OnDemand]);
+        input_at(cluster, pools, machines)
     }
-    let mut replicas: BTreeMap<usize, i32> = BTreeMap::new();
-    for (a, n) in bound {
-        let serial = replicas.entry(*a).or_default();
-        *serial += 1;
-        let app_name = format!("app-{a:04}");
-        let mut pod = pod(
-            &name("default"),
-            &format!("{app_name}-{serial:04}"),
-            Some(&name(format!("node-{n:05}"))),
-            app_spec(&apps[*a], &app_name),
-        );
-        pod.labels = [(name("app"), name(&app_name))].into();
-        pod.owner = Some(Owner {
-            kind: OwnerKind::ReplicaSet,
-            name: name(format!("{app_name}-rs")),
-            uid: name(format!("rs-{a}")),
-        });
-        cluster.pods.insert(pod.key.clone(), pod);
-    }
-    for (a, count) in replicas {
-        let app_name = format!("app-{a:04}");
-        let deployment = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("default"), name(&app_name)) };
-        let set = WorkloadId {
-            kind: WorkloadKind::ReplicaSet,
-            key: Key::new(name("default"), name(format!("{app_name}-rs"))),
-        };
-        let spec = app_spec(&apps[a], &app_name);
-        let mut rs = workload(set.clone(), spec.clone(), count);
-        rs.owner =
-            Some(Owner { kind: OwnerKind::Deployment, name: name(&app_name), uid: name(format!("uid-{app_name}")) });
-        cluster.workloads.insert(set, rs);
-        cluster.workloads.insert(deployment.clone(), workload(deployment, spec, count));
-    }
-    let zones = ZONES.map(name);
-    let usable: Vec<MachineSpec> =
-        specs.iter().filter(|s| shape.families.iter().any(|f| s.machine_type.starts_with(f))).cloned().collect();
-    let pools = synthetic_pools(&cluster, &name(REGION), &zones, &usable, &[CapacityType::OnDemand]);
-    input(cluster, pools)
 }
 
 /// An input over a cluster and pools, at the prices of [`MACHINES`].
 pub fn input(cluster: Cluster, pools: Vec<Pool>) -> PlanningInput {
-    let mut entries: Vec<PriceEntry> = MACHINES
+    input_at(cluster, pools, &machine_types())
+}
+
+fn input_at(cluster: Cluster, pools: Vec<Pool>, machines: &[MachineType]) -> PlanningInput {
+    let mut entries: Vec<PriceEntry> = machines
         .iter()
-        .map(|m| PriceEntry {
+        .map(|machine| PriceEntry {
             region: name(REGION),
-            machine_type: name(m.0),
+            machine_type: machine.spec.machine_type.clone(),
             capacity_type: CapacityType::OnDemand,
-            price: MicroUsdPerHour(m.3),
+            price: MicroUsdPerHour(machine.price),
         })
         .collect();
     entries.sort();
