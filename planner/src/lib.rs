@@ -25,6 +25,7 @@ mod assemble;
 mod bound;
 mod eligibility;
 pub mod forecast;
+mod groups;
 pub mod lint;
 mod model;
 mod moves;

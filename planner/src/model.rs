@@ -4,17 +4,19 @@
 //! signature, so that the answers to "may this pod run there" are a small table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use journal_schema::facts::{Key, Labels, NodeFact, NodeTerm, PodFact, PvFact, Taint, Toleration};
-use journal_schema::plan::{Managed, PlanningInput};
+use journal_schema::plan::{Managed, MoveMethod, PlanningInput};
 use journal_schema::policy::{Actuation, RightSizing};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
 use crate::eligibility::{Standing, node_keeps, price_of, standings, unresolved_claim};
+use crate::groups::Groups;
 use crate::offers::{Offer, offers};
-use crate::relations::Relations;
+use crate::relations::{Few, Relations};
 use crate::rules::{HOSTNAME, ZONE, node_affinity_matches, repelling_taint, volume_reaches};
 use crate::state::State;
 
@@ -152,6 +154,8 @@ pub(crate) struct Model<'a> {
     /// By static row and signature.
     pub(crate) compatible: Vec<Vec<bool>>,
     pub(crate) relations: Relations,
+    /// Pods that the scheduler spreads together by default.
+    pub(crate) groups: Arc<Groups>,
 }
 
 /// What a placement rule of a pod reads of a host by itself, without other pods.
@@ -471,6 +475,7 @@ impl<'a> Model<'a> {
             dims,
             hosts,
             machines,
+            groups: Arc::new(Groups::new(input, &items)),
             items,
             pending,
             classes: classes.values,
@@ -483,12 +488,32 @@ impl<'a> Model<'a> {
             host.toll = host.home.iter().map(|item| crate::moves::toll(model.items[*item].fact, input.now)).sum();
         }
         model.drop_new_domains();
-        let present = State::present(&model, 0);
-        let skews: Vec<i64> = (0..model.relations.spreads.len()).map(|spread| present.skew(spread)).collect();
-        for (spread, skew) in model.relations.spreads.iter_mut().zip(skews) {
-            spread.skew_now = skew;
-        }
+        model.note_spreads();
         model
+    }
+
+    /// Notes how spread constraints stand in the present placement.
+    fn note_spreads(&mut self) {
+        let present = State::present(self, 0);
+        let spreads = 0..self.relations.spreads.len();
+        let skews: Vec<i64> = spreads.clone().map(|spread| present.skew(spread)).collect();
+        let taken: Vec<Option<Vec<usize>>> = spreads.map(|spread| present.few(spread)).collect();
+        // Hosts of the pods that have the constraint; `None` where one of them leaves before its successor comes.
+        let mut homes: Vec<Option<Vec<usize>>> = vec![Some(Vec::new()); taken.len()];
+        for item in &self.items {
+            let profile = &self.relations.profiles[self.classes[item.class].profile];
+            for (spread, _) in &profile.spread_own {
+                match item.home.filter(|_| item.standing.method != MoveMethod::Evict) {
+                    Some(home) => homes[*spread].as_mut().into_iter().for_each(|homes| homes.push(home)),
+                    None => homes[*spread] = None,
+                }
+            }
+        }
+        for (index, (domains, homes)) in taken.into_iter().zip(homes).enumerate() {
+            let spread = &mut self.relations.spreads[index];
+            spread.skew_now = skews[index];
+            spread.few = domains.zip(homes).map(|(domains, homes)| Few { domains, homes });
+        }
     }
 
     /// Whether a class may run on hosts of a signature, other pods and room left aside.

@@ -36,6 +36,19 @@ pub(crate) struct Spread {
     pub(crate) domains: Vec<u32>,
     /// The skew of the present placement: a plan must not make a broken rule worse.
     pub(crate) skew_now: i64,
+    /// Where its pods are now, when there are fewer of them than domains.
+    pub(crate) few: Option<Few>,
+}
+
+/// Fewer pods than domains under a spread constraint that lets no domain have two more than another. Each
+/// of them that is surged needs a domain without one while the old pod still counts: so of those that move the
+/// first goes to a domain that has none now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Few {
+    /// Domains that have one now.
+    pub(crate) domains: Vec<usize>,
+    /// Their hosts: a pod that stays at home does not move.
+    pub(crate) homes: Vec<usize>,
 }
 
 /// What a pod's rules and labels mean to the terms.
@@ -238,6 +251,7 @@ impl Relations {
                 eligible,
                 domains: Vec::new(),
                 skew_now: 0,
+                few: None,
             },
         }
     }

@@ -5,7 +5,7 @@
 //! that a search can try and [`State::undo`].
 
 use crate::model::{Amounts, Model, add, subtract};
-use crate::relations::{Relations, Topology};
+use crate::relations::{Few, Relations, Topology};
 
 /// No host.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -230,7 +230,13 @@ impl<'m, 'a> State<'m, 'a> {
                 Topology::Host => 0,
                 Topology::Key(_) => self.least(*spread),
             };
-            if i64::from(counts[domain]) + i64::from(*counts_itself) - least > rule.max_skew {
+            let crowded = || i64::from(counts[domain]) + i64::from(*counts_itself) - least > rule.max_skew;
+            let comes_too_soon = |few: &Few| {
+                !few.homes.contains(&host)
+                    && few.domains.contains(&domain)
+                    && rule.domains.iter().all(|d| counts[*d as usize] == 0 || few.domains.contains(&(*d as usize)))
+            };
+            if crowded() || rule.few.as_ref().is_some_and(comes_too_soon) {
                 return Some(Conflict::Spread(*spread));
             }
         }
@@ -263,6 +269,17 @@ impl<'m, 'a> State<'m, 'a> {
         let counts = &self.counters.spread[spread];
         let most = rule.domains.iter().map(|d| i64::from(counts[*d as usize])).max().unwrap_or(0);
         most - self.least(spread)
+    }
+
+    /// Domains with pods that a spread constraint counts, where there are fewer pods than domains.
+    pub(crate) fn few(&self, spread: usize) -> Option<Vec<usize>> {
+        let rule = &self.model.relations.spreads[spread];
+        let counts = &self.counters.spread[spread];
+        let pods: u32 = rule.domains.iter().map(|domain| counts[*domain as usize]).sum();
+        let few =
+            matches!(rule.topology, Topology::Key(_)) && rule.max_skew == 1 && (pods as usize) < rule.domains.len();
+        let taken = rule.domains.iter().map(|domain| *domain as usize).filter(|domain| counts[*domain] > 0);
+        few.then(|| taken.collect())
     }
 
     /// How many affinities are broken: their owners are where nothing matches them.

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use journal_schema::plan::MoveMethod;
 
 use crate::model::{Amounts, Model, add, subtract};
+use crate::relations::Topology;
 use crate::sequence::{Change, Wave, joined};
-use crate::state::State;
+use crate::state::{NOWHERE, State};
 
 /// Hosts of which the next is chosen.
 const CONSIDERED: usize = 64;
@@ -44,6 +45,8 @@ struct Waves<'m, 'a> {
     /// By class: the items that have not moved, with their homes that leave.
     homes: BTreeMap<usize, Vec<usize>>,
     needs: Vec<Need>,
+    /// By class and signature: how many items hosts still need.
+    wanted: BTreeMap<(usize, usize), usize>,
     waves: Vec<Wave>,
 }
 
@@ -69,8 +72,14 @@ impl<'m, 'a> Waves<'m, 'a> {
             left: found.room[host],
         };
         let new: Vec<(usize, usize)> = new.collect();
-        let needs = staying.chain(new).map(need).filter(|need| !need.classes.is_empty()).collect();
-        Self { state, homes, needs, waves: Vec::new() }
+        let needs: Vec<Need> = staying.chain(new).map(need).filter(|need| !need.classes.is_empty()).collect();
+        let mut wanted: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for need in &needs {
+            for class in &need.classes {
+                *wanted.entry((*class, state.sig[need.slot])).or_default() += 1;
+            }
+        }
+        Self { state, homes, needs, wanted, waves: Vec::new() }
     }
 
     /// Opens host after host as long as one of them can take a pod.
@@ -110,12 +119,43 @@ impl<'m, 'a> Waves<'m, 'a> {
         best.map_or(0, |(_, place)| place)
     }
 
-    /// Moves one item of a class to a host, from where most of its kind are; which one, if the host takes it.
+    /// Moves one item of a class to a host, from where another one is to come, or else most of its kind are: where
+    /// pods must be spread evenly the next one goes to where this one left. Which one, if the host takes it.
     fn send(&mut self, class: usize, host: usize) -> Option<usize> {
         let model = self.state.model;
-        let homes = self.homes.get_mut(&class)?;
-        let crowd = |item: &usize| model.items[*item].home.map_or(0, |home| self.state.crowd(class, home));
-        homes.sort_by_cached_key(|item| (crowd(item), Reverse(*item)));
+        let mut homes = self.homes.remove(&class)?;
+        let home = |item: &usize| model.items[*item].home;
+        homes.sort_by_cached_key(|item| {
+            let crowd = home(item).map_or(0, |home| self.state.crowd(class, home));
+            (home(item).map_or(0, |home| self.wanted_beside(class, home, host)), crowd, Reverse(*item))
+        });
+        let sent = self.send_one_of(&mut homes, class, host);
+        self.homes.insert(class, homes);
+        if sent.is_some()
+            && let Some(wanted) = self.wanted.get_mut(&(class, self.state.sig[host]))
+        {
+            *wanted = wanted.saturating_sub(1);
+        }
+        sent
+    }
+
+    /// How many items of a class hosts need that are in the same domain as this one for its spread constraints,
+    /// beside that of the other host.
+    fn wanted_beside(&self, class: usize, host: usize, other: usize) -> usize {
+        let relations = &self.state.model.relations;
+        let own = &relations.profiles[self.state.model.classes[class].profile].spread_own;
+        let keyed = own.iter().map(|(spread, _)| relations.spreads[*spread].topology).find(|t| *t != Topology::Host);
+        let Some(topology) = keyed else { return 0 };
+        let domain = |sig: usize| relations.domain(topology, sig, NOWHERE);
+        let here = domain(self.state.sig[host]);
+        let wanted = self.wanted.range((class, 0)..=(class, usize::MAX)).filter(|((_, sig), _)| domain(*sig) == here);
+        let all: usize = wanted.map(|(_, count)| count).sum();
+        all.saturating_sub(usize::from(domain(self.state.sig[other]) == here))
+    }
+
+    /// Moves the last of these items, or one of those before it, to a host.
+    fn send_one_of(&mut self, homes: &mut Vec<usize>, class: usize, host: usize) -> Option<usize> {
+        let model = self.state.model;
         for place in (0..homes.len()).rev().take(TRIED) {
             let item = homes[place];
             let beside = model.items[item].standing.method != MoveMethod::Evict;

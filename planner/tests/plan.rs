@@ -418,7 +418,7 @@ fn a_scheduler_that_is_led_comes_closer_to_the_bound() {
         let as_meant =
             planned.plan.moves.iter().filter(|step| planned.plan.waves[step.wave as usize].opens.contains(&step.to));
         let (as_meant, moves) = (as_meant.count(), planned.plan.moves.len());
-        assert!(as_meant * 100 >= moves * 95, "seed {seed}: {as_meant} of {moves} pods come where they are led");
+        assert!(as_meant * 100 >= moves * 98, "seed {seed}: {as_meant} of {moves} pods come where they are led");
         led += planned.plan.cost_after.0;
         input.policy.disruption.steering = false;
         let planned = planner::plan(&input, &limits).expect("a plan");

@@ -79,7 +79,10 @@ fn us_central() -> Result<Vec<MachineType>, String> {
             arch: name(&row["arch"]),
             gpu: None,
         };
-        Ok(MachineType { spec, price: number(row, "price_micro_usd_h")? })
+        let mut allocatable = planner::gke_allocatable(&spec);
+        allocatable.cpu = MilliCpu(number(row, "alloc_cpu_milli")?);
+        allocatable.memory = Bytes(number(row, "alloc_mem_mib")? * MIB);
+        Ok(MachineType { spec, allocatable, price: number(row, "price_micro_usd_h")? })
     };
     rows.iter().filter(|row| row["arch"] == "amd64").map(machine).collect()
 }

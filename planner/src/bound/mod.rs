@@ -41,7 +41,7 @@ pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
 /// Proves a bound for the pods of a problem.
 pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     let mut bound = by_volume(problem, classes);
-    let units = bound.units.clone();
+    let units = bound.units;
     let mut take = |proof: &classes::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;

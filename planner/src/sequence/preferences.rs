@@ -6,18 +6,13 @@
 //! left to the reference model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use journal_schema::facts::{Labels, OwnerKind, PodFact, Selector};
-use journal_schema::text::Name;
-
-use crate::model::{CPU, MEMORY, Model};
-use crate::rules::selector_matches;
-use crate::scheduler::spread::{natural_log, spread_owner};
+use crate::groups::Groups;
+use crate::model::{CPU, MEMORY};
+use crate::scheduler::spread::natural_log;
 use crate::search::random::Random;
 use crate::state::State;
-
-/// No group.
-const NONE: usize = usize::MAX;
 
 /// The scheduler's preferences.
 pub(super) struct Preferences {
@@ -26,10 +21,7 @@ pub(super) struct Preferences {
     /// By slot: the number of its zone.
     zone: Vec<usize>,
     zones: usize,
-    /// By item: the ReplicaSet or StatefulSet it is spread with.
-    group: Vec<usize>,
-    /// By item: whose selectors count it.
-    counted: Vec<Vec<usize>>,
+    groups: Arc<Groups>,
     /// By group and slot: its pods there.
     on_host: Vec<BTreeMap<usize, i64>>,
     /// By group and zone.
@@ -68,15 +60,14 @@ impl Preferences {
         }
         names.sort();
         let receives = |slot: &usize| !leaving[*slot] && model.hosts.get(*slot).is_none_or(|host| host.receives);
-        let (group, counted, groups) = groups(model);
+        let groups = Arc::clone(&model.groups);
         let mut preferences = Self {
             total,
             zones: zones.len(),
             zone,
-            on_host: vec![BTreeMap::new(); groups],
-            in_zone: vec![vec![0; zones.len()]; groups],
-            group,
-            counted,
+            on_host: vec![BTreeMap::new(); groups.count],
+            in_zone: vec![vec![0; zones.len()]; groups.count],
+            groups,
             order: names.into_iter().map(|(_, slot)| slot).filter(receives).collect(),
             open: None,
             steered: (0..state.open.len()).map(|slot| model.is_steered(slot)).collect(),
@@ -113,7 +104,7 @@ impl Preferences {
     }
 
     fn count(&mut self, item: usize, host: usize, by: i64) {
-        for group in &self.counted[item] {
+        for group in self.groups.counting(item) {
             *self.on_host[*group].entry(host).or_default() += by;
             self.in_zone[*group][self.zone[host]] += by;
         }
@@ -153,10 +144,9 @@ impl Preferences {
 
     /// Scores from 0 to 100 by few pods of the same group on the host and in the zone.
     fn spread(&self, state: &State<'_, '_>, item: usize, feasible: &[usize]) -> Vec<i64> {
-        let group = self.group[item];
-        if group == NONE || !state.model.items[item].fact.spec.spread.is_empty() {
+        let Some(group) = self.groups.own[item].filter(|_| state.model.items[item].fact.spec.spread.is_empty()) else {
             return Vec::new();
-        }
+        };
         let mut present = vec![false; self.zones];
         for host in feasible {
             present[self.zone[*host]] = true;
@@ -188,43 +178,4 @@ fn millionths_ln(n: usize) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a number of nodes is small")]
     let rounded = (natural_log(n) * 1e6).round() as i64;
     rounded
-}
-
-/// By item: the ReplicaSet or StatefulSet it is spread with, and those whose selectors count it; and
-/// how many there are.
-fn groups(model: &Model<'_>) -> (Vec<usize>, Vec<Vec<usize>>, usize) {
-    let workloads = &model.input.cluster.workloads;
-    let selector_of = |pod: &PodFact| {
-        let selector = &workloads.get(&spread_owner(pod)?)?.selector;
-        (!selector.labels.is_empty() || !selector.expressions.is_empty()).then_some(selector)
-    };
-    let mut numbers: BTreeMap<(&Name, &Name, OwnerKind), usize> = BTreeMap::new();
-    let mut of_namespace: BTreeMap<&Name, Vec<(usize, &Selector)>> = BTreeMap::new();
-    let mut group = Vec::new();
-    for item in &model.items {
-        let (Some(selector), Some(owner)) = (selector_of(item.fact), &item.fact.owner) else {
-            group.push(NONE);
-            continue;
-        };
-        let next = numbers.len();
-        let number = *numbers.entry((&item.fact.key.namespace, &owner.name, owner.kind)).or_insert(next);
-        if number == next {
-            of_namespace.entry(&item.fact.key.namespace).or_default().push((number, selector));
-        }
-        group.push(number);
-    }
-    // Pods of one namespace with equal labels are counted alike.
-    let mut known: BTreeMap<(&Name, &Labels), Vec<usize>> = BTreeMap::new();
-    let counted = model.items.iter().map(|item| {
-        if item.fact.deletion_at.is_some() {
-            return Vec::new();
-        }
-        let namespace = &item.fact.key.namespace;
-        let matching = || {
-            let all = of_namespace.get(namespace).into_iter().flatten();
-            all.filter(|(_, s)| selector_matches(s, &item.fact.labels)).map(|(number, _)| *number).collect()
-        };
-        known.entry((namespace, &item.fact.labels)).or_insert_with(matching).clone()
-    });
-    (group, counted.collect(), numbers.len())
 }

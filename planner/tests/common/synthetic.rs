@@ -161,13 +161,19 @@ fn app(random: &mut Random, median_replicas: f64) -> App {
 #[derive(Clone)]
 pub struct MachineType {
     pub spec: MachineSpec,
+    /// What a node of it offers to pods.
+    pub allocatable: Resources,
     /// Micro-USD per hour.
     pub price: i64,
 }
 
 /// Those of [`MACHINES`].
 pub fn machine_types() -> Vec<MachineType> {
-    MACHINES.iter().map(|machine| MachineType { spec: spec_of(machine), price: machine.3 }).collect()
+    let machine_type = |machine| {
+        let spec = spec_of(machine);
+        MachineType { allocatable: planner::gke_allocatable(&spec), spec, price: machine.3 }
+    };
+    MACHINES.iter().map(machine_type).collect()
 }
 
 /// Apps and where their pods are.
@@ -213,7 +219,7 @@ pub fn scattered(apps: Vec<App>, machines: &[MachineType], deleted_percent: u64,
         .iter()
         .filter_map(|t| machines.iter().position(|m| m.spec.machine_type == **t))
         .collect();
-    let rooms: Vec<Resources> = machines.iter().map(|machine| planner::gke_allocatable(&machine.spec)).collect();
+    let rooms: Vec<&Resources> = machines.iter().map(|machine| &machine.allocatable).collect();
     // DaemonSets: 250 m, 400 MiB and three pods on every node.
     let overhead = (250, 400 * MIB, 3);
     let is_e2 = |kind: usize| machines[kind].spec.machine_type.starts_with("e2");
@@ -249,18 +255,20 @@ pub fn scattered(apps: Vec<App>, machines: &[MachineType], deleted_percent: u64,
             });
         let n = chosen.unwrap_or_else(|| {
             let zone = if app.spread { (0..3).min_by_key(|z| counts[*z]).unwrap_or(0) } else { random.below(3) };
-            let suits = |t: &&usize| {
-                (!app.family || !is_e2(**t))
-                    && rooms[**t].cpu.0 - overhead.0 >= app.cpu
-                    && rooms[**t].memory.0 - overhead.1 >= app.memory
+            let suits = |t: &usize| {
+                (!app.family || !is_e2(*t))
+                    && rooms[*t].cpu.0 - overhead.0 >= app.cpu
+                    && rooms[*t].memory.0 - overhead.1 >= app.memory
             };
+            let cheapest = || (0..machines.len()).filter(suits).min_by_key(|t| (machines[*t].price, *t));
             let waste = |t: usize| (rooms[t].cpu.0 - app.cpu) * 1000 / rooms[t].cpu.0;
             let kind = start_types
                 .iter()
-                .filter(suits)
                 .copied()
+                .filter(suits)
                 .min_by_key(|t| (waste(*t), machines[*t].price))
-                .unwrap_or(start_types[0]);
+                .or_else(cheapest)
+                .expect("a machine type takes every app");
             sim.node.push((kind, zone));
             sim.free.push((rooms[kind].cpu.0 - overhead.0, rooms[kind].memory.0 - overhead.1, 110 - overhead.2));
             sim.total.push((rooms[kind].cpu.0, rooms[kind].memory.0));
@@ -308,11 +316,11 @@ impl Scene {
     /// An input whose pools are made up from the machine types of these families.
     pub fn input(&self, families: &[&str]) -> PlanningInput {
         let Self { machines, apps, nodes, bound } = self;
-        let rooms: Vec<Resources> = machines.iter().map(|machine| planner::gke_allocatable(&machine.spec)).collect();
         let mut cluster = Cluster::default();
         for (index, (kind, zone)) in nodes.iter().enumerate() {
             let machine_type = machines[*kind].spec.machine_type.as_str();
-            let node = node(&format!("node-{index:05}"), machine_type, ZONES[*zone], rooms[*kind].clone());
+            let allocatable = machines[*kind].allocatable.clone();
+            let node = node(&format!("node-{index:05}"), machine_type, ZONES[*zone], allocatable);
             cluster.nodes.insert(node.name.clone(), node);
         }
         for (d, (cpu, memory)) in [(100, 200 * MIB), (100, 150 * MIB), (50, 50 * MIB)].into_iter().enumerate() {
@@ -373,7 +381,13 @@ impl Scene {
             .filter(|spec| families.iter().any(|family| spec.machine_type.starts_with(family)))
             .cloned()
             .collect();
-        let pools = synthetic_pools(&cluster, &name(REGION), &zones, &usable, &[CapacityType::OnDemand]);
+        let mut pools = synthetic_pools(&cluster, &name(REGION), &zones, &usable, &[CapacityType::OnDemand]);
+        let of: BTreeMap<&Name, &Resources> =
+            machines.iter().map(|machine| (&machine.spec.machine_type, &machine.allocatable)).collect();
+        for pool in &mut pools {
+            pool.allocatable.cpu = of[&pool.machine_type].cpu;
+            pool.allocatable.memory = of[&pool.machine_type].memory;
+        }
         input_at(cluster, pools, machines)
     }
 }
