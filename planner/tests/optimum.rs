@@ -239,3 +239,14 @@ fn a_move_that_saves_less_than_it_costs_is_not_made() {
     // The dearer a move, the fewer there are: the ends of the frontier are far apart.
     assert!(frontier[3].0 * 2 < first.0, "{frontier:?}");
 }
+
+/// Five machines of four cores hold two pods of one and a half each; by volume four would do.
+#[test]
+fn the_bound_does_not_divide_pods() {
+    let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7"];
+    let on: Vec<&str> = names.iter().chain(&names[..3]).copied().collect();
+    let world = World::default().nodes("e2-standard-4", &names).app("web", 1_500, &on);
+    let planned = plan(&world.input(&["e2-standard-4"]));
+    costs(&planned, &["e2-standard-4"; 5]);
+    assert_eq!(planned.plan.lower_bound, planned.plan.cost_after);
+}

@@ -4,7 +4,7 @@
 //! keep each other off a host. Here each class has a worth of its own. The worths are proposed by the
 //! dual of the covering problem: maximise what all pods are worth, such that no filling of any kind
 //! of host is worth more than the host costs; fillings are generated as they are violated, by the
-//! relaxed knapsack of one host. Where there are more classes than the program can have variables, most
+//! knapsack of one host: in whole pods where classes are few ([`whole`]), relaxed where they are many. Where there are more classes than the program can have variables, most
 //! of them are worth what their resources are, at prices that the program chooses, and only those
 //! that matter most have a worth beyond that. What is proposed is then proven: for each kind, prices of its
 //! resources bound the worth of any filling from above, in integers.
@@ -14,6 +14,7 @@ use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Solution,
 use super::groups::Proposal;
 use super::problem::{Kind, Problem};
 use super::volume::NANO;
+use super::whole;
 use crate::model::DIMS;
 use crate::worth::UnitPrices;
 
@@ -33,6 +34,13 @@ const MOST_ROUNDS: usize = 120;
 const NEAR: f64 = 0.7;
 /// The same where most classes have no variable of their own: one variable moves many worths.
 const NEARER: f64 = 0.9;
+/// Most classes for which hosts are filled with whole pods: with more the rounds do not converge in time.
+const MOST_WHOLE: usize = 40;
+/// Branches for one host, and for all of them together.
+const WHOLE_NODES: u64 = 20_000;
+const WHOLE_WORK: u64 = 20_000_000;
+/// Of the branches for one host, one in this many is looked at before its prices are sought by a program.
+const WHOLE_FIRST: u64 = 10;
 /// Most rows.
 const MOST_ROWS: usize = 1_500;
 /// A filling is a new row when it is worth this much more than its host.
@@ -59,29 +67,38 @@ pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> O
     if classes == 0 || classes * kinds > MOST_PAIRS {
         return None;
     }
-    let mut master = Master::new(problem, units, &start.worth)?;
-    let scale = master.scale * NANO as f64;
+    let in_whole = (classes <= MOST_WHOLE).then(|| Pods::whole(problem, units));
+    in_whole
+        .and_then(|pods| improve_in(pods, problem, units, start))
+        .or_else(|| improve_in(Pods::Parts, problem, units, start))
+}
+
+fn improve_in(mut pods: Pods, problem: &Problem, units: &UnitPrices, start: &Proof) -> Option<Proof> {
+    let classes = problem.classes.len();
+    let scale = unit(problem);
     // The program's own worths jump about; rows are sought near the best proven ones instead.
     let mut centre: Vec<f64> = start.worth.iter().map(|worth| *worth as f64 / scale).collect();
+    let mut master = Master::new(problem, units, pods.first(problem, units, start))?;
     let mut proven = start.cost;
     let mut best: Option<Proof> = None;
     let closest = if classes > MOST_CLASSES { NEARER } else { NEAR };
     let mut near = closest;
-    for _ in 0..(MOST_WORK / (classes * kinds)).min(MOST_ROUNDS) {
+    for _ in 0..pods.most_rounds(problem) {
         let proposed = master.worths();
         let worths: Vec<f64> = centre.iter().zip(&proposed).map(|(c, p)| near * c + (1.0 - near) * p).collect();
-        let fillings: Vec<Filling> = problem.kinds.iter().map(|kind| fill(problem, kind, &worths, units)).collect();
-        let proof = certify(problem, &worths, &fillings.iter().map(|filling| &filling.prices).collect::<Vec<_>>());
+        let Some(filled) = pods.fill(problem, units, &worths) else { break };
+        let worth = worths.iter().map(|worth| i128::from(rounded(*worth, scale))).collect();
+        let proof = conclude(problem, worth, &filled.ceilings);
         if proof.cost > proven {
             proven = proof.cost;
             centre = proof.worth.iter().map(|worth| *worth as f64 / scale).collect();
             best = Some(proof);
         }
         let mut rows = 0;
-        for (index, filling) in fillings.iter().enumerate() {
-            let worth: f64 = filling.counts.iter().zip(&proposed).map(|(count, worth)| count * worth).sum();
+        for (index, counts) in filled.rows {
+            let worth: f64 = counts.iter().zip(&proposed).map(|(count, worth)| count * worth).sum();
             if worth > master.allowed(index) * VIOLATION + 1e-9 && master.rows < MOST_ROWS {
-                if master.add(index, &filling.counts).is_none() {
+                if master.add(index, &counts).is_none() {
                     return best;
                 }
                 rows += 1;
@@ -95,6 +112,107 @@ pub(super) fn improve(problem: &Problem, units: &UnitPrices, start: &Proof) -> O
         }
     }
     best
+}
+
+/// In what hosts are filled to find rows, and to bound what they hold.
+enum Pods {
+    /// Parts of pods.
+    Parts,
+    /// Whole pods: what is proven is tighter, and takes a search per host.
+    Whole {
+        /// By kind: prices of the resources in nano-USD per unit, from one round to the next.
+        prices: Vec<[f64; DIMS]>,
+        /// Branches that are left.
+        work: u64,
+    },
+}
+
+/// One filling of each kind, or a few.
+struct Filled {
+    /// By kind, in nano-USD: no filling is worth more, or not more than the kind's price.
+    ceilings: Vec<i128>,
+    /// Kinds, and how many of each class they take.
+    rows: Vec<(usize, Vec<f64>)>,
+}
+
+impl Pods {
+    fn whole(problem: &Problem, units: &UnitPrices) -> Self {
+        let prices = vec![units.0.map(|price| price as f64); problem.kinds.len()];
+        Self::Whole { prices, work: WHOLE_WORK }
+    }
+
+    fn most_rounds(&self, problem: &Problem) -> usize {
+        match self {
+            Self::Parts => (MOST_WORK / (problem.classes.len() * problem.kinds.len())).min(MOST_ROUNDS),
+            Self::Whole { .. } => MOST_ROUNDS,
+        }
+    }
+
+    /// A first filling for each kind, by the worths that are proven.
+    fn first(&mut self, problem: &Problem, units: &UnitPrices, start: &Proof) -> Vec<Vec<f64>> {
+        match self {
+            Self::Parts => {
+                let scale = unit(problem);
+                let worths: Vec<f64> = start.worth.iter().map(|worth| *worth as f64 / scale).collect();
+                problem.kinds.iter().map(|kind| fill(problem, kind, &worths, units).counts).collect()
+            }
+            Self::Whole { prices, .. } => {
+                let first = |(kind, prices): (&Kind, &mut [f64; DIMS])| {
+                    let filling = whole::fill(problem, kind, &start.worth, prices, 0, &mut { WHOLE_NODES });
+                    floats(&filling.counts.unwrap_or_default())
+                };
+                problem.kinds.iter().zip(prices).map(first).collect()
+            }
+        }
+    }
+
+    /// Fills a host of each kind; `None` when the work is used up.
+    fn fill(&mut self, problem: &Problem, units: &UnitPrices, worths: &[f64]) -> Option<Filled> {
+        let scale = unit(problem);
+        let worth: Vec<i64> = worths.iter().map(|worth| rounded(*worth, scale)).collect();
+        let mut filled = Filled { ceilings: Vec::new(), rows: Vec::new() };
+        match self {
+            Self::Parts => {
+                let worth: Vec<i128> = worth.into_iter().map(i128::from).collect();
+                for (index, kind) in problem.kinds.iter().enumerate() {
+                    let parts = fill(problem, kind, worths, units);
+                    filled.ceilings.push(certified(problem, kind, &worth, &parts.prices, scale));
+                    filled.rows.push((index, parts.counts));
+                }
+            }
+            Self::Whole { work: 0, .. } => return None,
+            Self::Whole { prices, work } => {
+                for ((index, kind), prices) in problem.kinds.iter().enumerate().zip(prices) {
+                    let enough = i128::from(kind.price) * NANO;
+                    let mut look = |most: u64, prices: &mut [f64; DIMS]| {
+                        let given = most.min(*work);
+                        let mut left = given;
+                        let found = whole::fill(problem, kind, &worth, prices, enough, &mut left);
+                        *work -= given - left;
+                        (found, left == 0)
+                    };
+                    let (mut found, mut unsettled) = look(WHOLE_NODES / WHOLE_FIRST, prices);
+                    if unsettled {
+                        // Prices that were found line by line may be far from the best.
+                        let parts = fill(problem, kind, worths, units);
+                        *prices = parts.prices.map(|price| price * scale);
+                        (found, unsettled) = look(WHOLE_NODES, prices);
+                        if unsettled && found.counts.is_none() {
+                            // What cannot be settled in whole pods is settled in parts, which proves less.
+                            filled.rows.push((index, parts.counts));
+                        }
+                    }
+                    filled.ceilings.push(found.ceiling);
+                    filled.rows.extend(found.counts.map(|counts| (index, floats(&counts))));
+                }
+            }
+        }
+        Some(filled)
+    }
+}
+
+fn floats(counts: &[i64]) -> Vec<f64> {
+    counts.iter().map(|count| *count as f64).collect()
 }
 
 /// The dual program. Worths are in units of the dearest kind's price.
@@ -111,7 +229,8 @@ struct Master<'p> {
 }
 
 impl<'p> Master<'p> {
-    fn new(problem: &'p Problem, units: &UnitPrices, start: &[i64]) -> Option<Self> {
+    /// The program with a first filling for each kind.
+    fn new(problem: &'p Problem, units: &UnitPrices, first: Vec<Vec<f64>>) -> Option<Self> {
         let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
         let mut program = Program::new(OptimizationDirection::Maximize);
         let pods: f64 = problem.classes.iter().map(|class| class.count as f64).sum();
@@ -129,12 +248,9 @@ impl<'p> Master<'p> {
             .iter()
             .map(|kind| kind.limit.map(|limit| program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY))))
             .collect();
-        // A first row for each kind: filled by the worths proven so far.
-        let first: Vec<f64> = start.iter().map(|worth| *worth as f64 / (scale * NANO as f64)).collect();
         let mut rows = 0;
-        for (index, kind) in problem.kinds.iter().enumerate() {
-            let filling = fill(problem, kind, &first, units);
-            let row = row(&variables, &basis, excess[index], &filling.counts);
+        for ((index, kind), counts) in problem.kinds.iter().enumerate().zip(first) {
+            let row = row(&variables, &basis, excess[index], &counts);
             if row.len() > 1 || excess[index].is_none() && !row.is_empty() {
                 program.add_constraint(row.as_slice(), ComparisonOp::Le, kind.price as f64 / scale);
                 rows += 1;
@@ -401,16 +517,27 @@ fn solve_square(problem: &Problem, worths: &[f64], partial: &[usize], tight: &[u
 /// number, all worths are scaled down until it does not; for kinds of limited number the excess is
 /// taken off the sum.
 fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof {
-    let dearest = problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64;
-    let unit = dearest * NANO as f64;
-    let whole = |value: f64| -> i128 { if value.is_finite() { (value * unit).clamp(0.0, LARGEST) as i128 } else { 0 } };
-    let mut worth: Vec<i128> = worths.iter().map(|w| whole(*w)).collect();
-    let ceilings = |worth: &[i128]| -> Vec<i128> {
-        problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, worth, own, unit)).collect()
-    };
-    let first = ceilings(&worth);
+    let unit = unit(problem);
+    let worth: Vec<i128> = worths.iter().map(|w| i128::from(rounded(*w, unit))).collect();
+    let ceilings: Vec<i128> =
+        problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, &worth, own, unit)).collect();
+    conclude(problem, worth, &ceilings)
+}
+
+/// Nano-USD per hour of one in units of the dearest kind's price.
+fn unit(problem: &Problem) -> f64 {
+    problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64 * NANO as f64
+}
+
+/// A worth in nano-USD per hour, rounded down.
+fn rounded(worth: f64, unit: f64) -> i64 {
+    if worth.is_finite() { (worth * unit).clamp(0.0, LARGEST) as i64 } else { 0 }
+}
+
+/// What worths prove when no filling of a kind is worth more than its ceiling, all in nano-USD per hour.
+fn conclude(problem: &Problem, mut worth: Vec<i128>, ceilings: &[i128]) -> Proof {
     let mut worst: Option<(i128, i128)> = None;
-    for (kind, ceiling) in problem.kinds.iter().zip(&first).filter(|(kind, _)| kind.limit.is_none()) {
+    for (kind, ceiling) in problem.kinds.iter().zip(ceilings).filter(|(kind, _)| kind.limit.is_none()) {
         let price = i128::from(kind.price) * NANO;
         if *ceiling > price && worst.is_none_or(|(p, c)| price * c < p * ceiling) {
             worst = Some((price, *ceiling));
@@ -423,7 +550,7 @@ fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof 
         *value = *value * numerator / denominator;
     }
     let mut proven: i128 = problem.classes.iter().zip(&worth).map(|(class, w)| w * i128::from(class.count)).sum();
-    for (kind, ceiling) in problem.kinds.iter().zip(&first) {
+    for (kind, ceiling) in problem.kinds.iter().zip(ceilings) {
         let Some(limit) = kind.limit else { continue };
         let scaled = (ceiling * numerator).div_euclid(denominator) + 1;
         let above = scaled - i128::from(kind.price) * NANO;

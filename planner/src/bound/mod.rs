@@ -10,6 +10,7 @@ mod classes;
 mod groups;
 mod problem;
 mod volume;
+mod whole;
 
 use crate::worth::UnitPrices;
 use journal_schema::text::Name;
