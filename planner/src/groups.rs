@@ -8,6 +8,7 @@ use journal_schema::text::Name;
 
 use crate::model::Item;
 use crate::rules::selector_matches;
+use crate::scheduler::matching::selector_is_empty;
 use crate::scheduler::spread::spread_owner;
 
 /// Groups of pods.
@@ -30,8 +31,7 @@ impl Groups {
     pub(crate) fn new(input: &PlanningInput, items: &[Item<'_>]) -> Self {
         let workloads = &input.cluster.workloads;
         let selector_of = |pod: &PodFact| {
-            let selector = &workloads.get(&spread_owner(pod)?)?.selector;
-            (!selector.labels.is_empty() || !selector.expressions.is_empty()).then_some(selector)
+            Some(&workloads.get(&spread_owner(pod)?)?.selector).filter(|selector| !selector_is_empty(selector))
         };
         let mut numbers: BTreeMap<(&Name, &Name, OwnerKind), usize> = BTreeMap::new();
         let mut asking: BTreeMap<Hook<'_>, Vec<(usize, &Selector)>> = BTreeMap::new();

@@ -8,10 +8,12 @@
 //! 1. `rules` answers, on plain facts, whether a rule of Kubernetes is met.
 //! 2. `eligibility` says which nodes may leave and which pods may move, and how.
 //! 3. [`offers`] says which machines may be booted and what they offer once system pods run there.
-//! 4. `model` compiles all of it into classes and indexes; `state` is a placement over that model.
+//! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
+//!    `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `settle` seeks
+//!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
+//!    help those that get stuck, `settle` seeks
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
 //!    scheduler does otherwise;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.

@@ -147,6 +147,8 @@ pub(crate) struct Model<'a> {
     pub(crate) dims: usize,
     pub(crate) hosts: Vec<Host<'a>>,
     pub(crate) machines: Vec<Machine>,
+    /// All machines, cheapest first.
+    pub(crate) by_price: Vec<usize>,
     pub(crate) items: Vec<Item<'a>>,
     /// Items that wait for a place.
     pub(crate) pending: Vec<usize>,
@@ -475,6 +477,7 @@ impl<'a> Model<'a> {
             dims,
             hosts,
             machines,
+            by_price: Vec::new(),
             groups: Arc::new(Groups::new(input, &items)),
             items,
             pending,
@@ -488,6 +491,8 @@ impl<'a> Model<'a> {
             host.toll = host.home.iter().map(|item| crate::moves::toll(model.items[*item].fact, input.now)).sum();
         }
         model.drop_new_domains();
+        model.by_price = (0..model.machines.len()).collect();
+        model.by_price.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
         model.note_spreads();
         model
     }

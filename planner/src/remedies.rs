@@ -1,8 +1,11 @@
 //! What helps pods that no node takes: one more machine, or a node that stays after all.
 
+use std::ops::Range;
+
 use crate::bound::Bound;
+use crate::model::Model;
 use crate::sequence::Change;
-use crate::state::{NOWHERE, State};
+use crate::state::State;
 
 /// Most machines that are added at a time.
 pub(crate) const SPARE_SLOTS: usize = 48;
@@ -14,9 +17,9 @@ const HOME_FACTOR: i64 = 3;
 /// Remedies for the pods that get stuck in the rehearsal of a change.
 pub(crate) struct Remedies {
     /// Machines to boot beside those of the change.
-    pub(crate) machines: Vec<usize>,
+    machines: Vec<usize>,
     /// Nodes that stay, with their pods.
-    pub(crate) stay: Vec<usize>,
+    stay: Vec<usize>,
 }
 
 impl Remedies {
@@ -34,7 +37,7 @@ impl Remedies {
                 {
                     let Some(host) = state.boot(machine) else { break };
                     machines.push(machine);
-                    stuck.retain(|item| !take(state, *item, host));
+                    stuck.retain(|item| !state.try_place(*item, host));
                 }
                 (_, Some((_, home))) => {
                     stay.push(home);
@@ -59,24 +62,13 @@ impl Remedies {
         self.machines.is_empty() && self.stay.is_empty()
     }
 
-    /// Takes them in a change that has no waves.
-    pub(crate) fn apply(self, change: &mut Change) {
+    /// Takes them in a change; the slots of the machines.
+    pub(crate) fn apply(self, model: &Model<'_>, change: &mut Change) -> Range<usize> {
+        change.keep(model, &self.stay);
+        let first = model.hosts.len() + change.machines.len();
         change.machines.extend(self.machines);
-        change.leaving.retain(|host| !self.stay.contains(host));
+        first..model.hosts.len() + change.machines.len()
     }
-}
-
-/// Moves a stuck item to a host if it fits there; whether it does.
-fn take(state: &mut State<'_, '_>, item: usize, host: usize) -> bool {
-    let class = state.model.items[item].class;
-    if !state.fits(class, host) {
-        return false;
-    }
-    if state.at[item] != NOWHERE {
-        state.lift(item);
-    }
-    state.place(item, host);
-    true
 }
 
 /// The machine that takes stuck pods at the least price for their worth, and that rate.
@@ -88,7 +80,7 @@ fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -
         let Some(host) = state.boot(index) else { continue };
         let mut worth = 0;
         for item in stuck {
-            if take(state, *item, host) {
+            if state.try_place(*item, host) {
                 worth += bound.worth[model.items[*item].class].max(1);
             }
         }

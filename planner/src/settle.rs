@@ -67,13 +67,13 @@ fn settle<'m, 'a>(
                 // Only pending pods are stuck, and no machine takes them: they stay pending.
                 return (change, rehearsal);
             }
-            remedies.apply(&mut change);
+            remedies.apply(model, &mut change);
         } else {
             let homes: Vec<usize> = stuck.iter().filter_map(|item| model.items[*item].home).collect();
             if homes.is_empty() {
                 return (change, rehearsal);
             }
-            change.leaving.retain(|host| !homes.contains(host));
+            change.keep(model, &homes);
         }
     }
 }
@@ -173,7 +173,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
                 if remedies.is_empty() {
                     break;
                 }
-                remedies.apply(&mut trial);
+                remedies.apply(model, &mut trial);
             }
             match better {
                 Some((price, rehearsal)) => {
@@ -217,7 +217,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
                 let stuck: Vec<usize> =
                     failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
                 let mut trial = self.change.clone();
-                Remedies::find(&mut failed.state, goal.bound, &self.change, stuck).first().apply(&mut trial);
+                Remedies::find(&mut failed.state, goal.bound, &self.change, stuck).first().apply(model, &mut trial);
                 let outcome = rehearse(model, &trial, rules);
                 if outcome.stuck.len() > self.rehearsal.stuck.len()
                     || spread_excess(&outcome.state) > excess

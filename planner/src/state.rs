@@ -230,13 +230,13 @@ impl<'m, 'a> State<'m, 'a> {
                 Topology::Host => 0,
                 Topology::Key(_) => self.least(*spread),
             };
-            let crowded = || i64::from(counts[domain]) + i64::from(*counts_itself) - least > rule.max_skew;
+            let crowded = i64::from(counts[domain]) + i64::from(*counts_itself) - least > rule.max_skew;
             let comes_too_soon = |few: &Few| {
                 !few.homes.contains(&host)
                     && few.domains.contains(&domain)
                     && rule.domains.iter().all(|d| counts[*d as usize] == 0 || few.domains.contains(&(*d as usize)))
             };
-            if crowded() || rule.few.as_ref().is_some_and(comes_too_soon) {
+            if crowded || rule.few.as_ref().is_some_and(comes_too_soon) {
                 return Some(Conflict::Spread(*spread));
             }
         }
@@ -292,6 +292,18 @@ impl<'m, 'a> State<'m, 'a> {
         self.log.push(Change::Placed { item });
         self.put(item, host);
         self.homeless -= 1;
+    }
+
+    /// Puts an item onto an open host if it fits there, from wherever it is; whether it does.
+    pub(crate) fn try_place(&mut self, item: usize, host: usize) -> bool {
+        if !self.fits(self.model.items[item].class, host) {
+            return false;
+        }
+        if self.at[item] != NOWHERE {
+            self.lift(item);
+        }
+        self.place(item, host);
+        true
     }
 
     /// Takes an item off its host.

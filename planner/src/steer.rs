@@ -47,31 +47,15 @@ pub(crate) fn steer<'m, 'a>(
             }
         } else if round <= MOST_ROUNDS {
             let remedies = Remedies::find(&mut rehearsal.state, bound, &change, given_up).first();
-            keep(&mut change, model, &remedies.stay);
-            let slots: Vec<usize> = remedies
-                .machines
-                .into_iter()
-                .map(|machine| {
-                    change.machines.push(machine);
-                    model.hosts.len() + change.machines.len() - 1
-                })
-                .collect();
+            let slots = remedies.apply(model, &mut change);
             for wave in change.waves.iter_mut().filter(|wave| wave.items.iter().any(|item| stuck.contains(item))) {
-                wave.opens.extend(&slots);
+                wave.opens.extend(slots.clone());
             }
         } else {
             let stay: Vec<usize> = given_up.iter().filter_map(|item| model.items[*item].home).collect();
-            keep(&mut change, model, &stay);
+            change.keep(model, &stay);
         }
         change.waves.retain(|wave| !wave.items.is_empty());
-    }
-}
-
-/// Nodes stay after all, with their pods.
-fn keep(change: &mut Change, model: &Model<'_>, stay: &[usize]) {
-    change.leaving.retain(|host| !stay.contains(host));
-    for wave in &mut change.waves {
-        wave.items.retain(|item| model.items[*item].home.is_none_or(|home| !stay.contains(&home)));
     }
 }
 

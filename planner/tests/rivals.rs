@@ -77,14 +77,14 @@ fn consolidation_boots_one_node_at_a_time_so_it_misses_what_takes_two() {
 fn empty_nodes_leave_at_once() {
     let world = World::default().nodes("e2-standard-4", &["n1", "n2", "n3"]).app("web", 3_000, &["n2"]);
     for rival in [Rival::ClusterAutoscaler, Rival::Karpenter] {
-        let after = outcome(&world_clone(&world), rival);
+        let after = outcome(&input_of(&world, &[]), rival);
         costs(&after, &["e2-standard-4"]);
         assert_eq!(after.evictions, 0, "{rival:?}");
     }
 }
 
-fn world_clone(world: &World) -> PlanningInput {
-    World { cluster: world.cluster.clone() }.input(&[])
+fn input_of(world: &World, types: &[&str]) -> PlanningInput {
+    World { cluster: world.cluster.clone() }.input(types)
 }
 
 #[test]
@@ -100,8 +100,7 @@ fn first_fit_packs_everything_anew_and_makes_machines_smaller() {
 fn a_pending_pod_gets_a_place_from_every_rival() {
     let world = World::default().nodes("e2-standard-4", &["n1"]).app("web", 3_000, &["n1", ""]);
     for rival in Rival::ALL {
-        let input = World { cluster: world.cluster.clone() }.input(&["e2-standard-4"]);
-        costs(&outcome(&input, rival), &["e2-standard-4"; 2]);
+        costs(&outcome(&input_of(&world, &["e2-standard-4"]), rival), &["e2-standard-4"; 2]);
     }
 }
 

@@ -4,14 +4,16 @@
 //! keep each other off a host. Here each class has a worth of its own. The worths are proposed by the
 //! dual of the covering problem: maximise what all pods are worth, such that no filling of any kind
 //! of host is worth more than the host costs; fillings are generated as they are violated, by the
-//! knapsack of one host: in whole pods where classes are few ([`whole`]), relaxed where they are many. Where there are more classes than the program can have variables, most
-//! of them are worth what their resources are, at prices that the program chooses, and only those
-//! that matter most have a worth beyond that. What is proposed is then proven: for each kind, prices of its
-//! resources bound the worth of any filling from above, in integers.
+//! knapsack of one host: in whole pods where classes are few ([`whole`]), relaxed where they are
+//! many. Where there are more classes than the program can have variables, most of them are worth what
+//! their resources are, at prices that the program chooses, and only those that matter most have a worth
+//! beyond that. What is proposed is then proven: for each kind, prices of its resources bound the worth of
+//! any filling from above, in integers.
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Solution, Variable};
 
 use super::groups::Proposal;
+use super::prices;
 use super::problem::{Kind, Problem};
 use super::volume::NANO;
 use super::whole;
@@ -41,6 +43,9 @@ const WHOLE_NODES: u64 = 20_000;
 const WHOLE_WORK: u64 = 20_000_000;
 /// Of the branches for one host, one in this many is looked at before its prices are sought by a program.
 const WHOLE_FIRST: u64 = 10;
+/// How often each price of a host filled with parts of pods is sought along its line, and in how many steps.
+const LINE_ROUNDS: usize = 2;
+const LINE_STEPS: u32 = 24;
 /// Most rows.
 const MOST_ROWS: usize = 1_500;
 /// A filling is a new row when it is worth this much more than its host.
@@ -86,9 +91,9 @@ fn improve_in(mut pods: Pods, problem: &Problem, units: &UnitPrices, start: &Pro
     for _ in 0..pods.most_rounds(problem) {
         let proposed = master.worths();
         let worths: Vec<f64> = centre.iter().zip(&proposed).map(|(c, p)| near * c + (1.0 - near) * p).collect();
-        let Some(filled) = pods.fill(problem, units, &worths) else { break };
-        let worth = worths.iter().map(|worth| i128::from(rounded(*worth, scale))).collect();
-        let proof = conclude(problem, worth, &filled.ceilings);
+        let worth: Vec<i64> = worths.iter().map(|worth| rounded(*worth, scale)).collect();
+        let Some(filled) = pods.fill(problem, units, &worths, &worth) else { break };
+        let proof = conclude(problem, &worth, &filled.ceilings);
         if proof.cost > proven {
             proven = proof.cost;
             centre = proof.worth.iter().map(|worth| *worth as f64 / scale).collect();
@@ -166,17 +171,15 @@ impl Pods {
         }
     }
 
-    /// Fills a host of each kind; `None` when the work is used up.
-    fn fill(&mut self, problem: &Problem, units: &UnitPrices, worths: &[f64]) -> Option<Filled> {
+    /// Fills a host of each kind by worths, which `worth` has in nano-USD; `None` when the work is used up.
+    fn fill(&mut self, problem: &Problem, units: &UnitPrices, worths: &[f64], worth: &[i64]) -> Option<Filled> {
         let scale = unit(problem);
-        let worth: Vec<i64> = worths.iter().map(|worth| rounded(*worth, scale)).collect();
         let mut filled = Filled { ceilings: Vec::new(), rows: Vec::new() };
         match self {
             Self::Parts => {
-                let worth: Vec<i128> = worth.into_iter().map(i128::from).collect();
                 for (index, kind) in problem.kinds.iter().enumerate() {
                     let parts = fill(problem, kind, worths, units);
-                    filled.ceilings.push(certified(problem, kind, &worth, &parts.prices, scale));
+                    filled.ceilings.push(certified(problem, kind, worth, &parts.prices, scale));
                     filled.rows.push((index, parts.counts));
                 }
             }
@@ -187,7 +190,7 @@ impl Pods {
                     let mut look = |most: u64, prices: &mut [f64; DIMS]| {
                         let given = most.min(*work);
                         let mut left = given;
-                        let found = whole::fill(problem, kind, &worth, prices, enough, &mut left);
+                        let found = whole::fill(problem, kind, worth, prices, enough, &mut left);
                         *work -= given - left;
                         (found, left == 0)
                     };
@@ -404,19 +407,6 @@ fn fill(problem: &Problem, kind: &Kind, worths: &[f64], units: &UnitPrices) -> F
     Filling { counts, prices }
 }
 
-/// What the prices prove of one host: no filling is worth more.
-fn ceiling(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], prices: &[f64; DIMS]) -> f64 {
-    let base: f64 = prices.iter().zip(&kind.capacity).filter(|(p, _)| **p > 0.0).map(|(p, c)| p * *c as f64).sum();
-    let above: f64 = items
-        .iter()
-        .map(|c| {
-            let cost: f64 = prices.iter().zip(&problem.classes[*c].request).map(|(p, a)| p * *a as f64).sum();
-            (worths[*c] - cost).max(0.0) * kind.most[*c] as f64
-        })
-        .sum();
-    base + above
-}
-
 /// Prices of the tight resources from complementary slackness: classes that are filled in part are
 /// worth exactly their resources. Solved as a small linear system; what does not solve is searched.
 fn descend(
@@ -433,33 +423,8 @@ fn descend(
     if let Some(solved) = solve_square(problem, worths, &partial, tight) {
         *prices = solved;
     }
-    // Improve each price in turn along the line, where the ceiling is convex and piecewise linear.
-    let mut best = ceiling(problem, kind, worths, items, prices);
-    for _ in 0..2 {
-        for dim in tight {
-            let most = items
-                .iter()
-                .filter(|c| problem.classes[**c].request[*dim] > 0)
-                .map(|c| worths[*c] / problem.classes[*c].request[*dim] as f64)
-                .fold(0.0, f64::max);
-            let (mut low, mut high) = (0.0, most);
-            for _ in 0..24 {
-                let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-                let at = |value: f64| {
-                    let mut trial = *prices;
-                    trial[*dim] = value;
-                    ceiling(problem, kind, worths, items, &trial)
-                };
-                if at(a) <= at(b) { high = b } else { low = a }
-            }
-            let mut trial = *prices;
-            trial[*dim] = (low + high) / 2.0;
-            let value = ceiling(problem, kind, worths, items, &trial);
-            if value < best {
-                best = value;
-                *prices = trial;
-            }
-        }
+    for _ in 0..LINE_ROUNDS {
+        prices::lower(problem, kind, worths, items, tight, LINE_STEPS, prices);
     }
 }
 
@@ -513,15 +478,13 @@ fn solve_square(problem: &Problem, worths: &[f64], partial: &[usize], tight: &[u
 /// Rounds the proposal to integers and proves what holds of it.
 ///
 /// For each kind: no filling is worth more than Σ price·capacity + Σ most·max(0, worth − Σ
-/// price·request), whatever the prices are. Where that exceeds the price of a kind of unlimited
-/// number, all worths are scaled down until it does not; for kinds of limited number the excess is
-/// taken off the sum.
+/// price·request), whatever the prices are.
 fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof {
     let unit = unit(problem);
-    let worth: Vec<i128> = worths.iter().map(|w| i128::from(rounded(*w, unit))).collect();
+    let worth: Vec<i64> = worths.iter().map(|worth| rounded(*worth, unit)).collect();
     let ceilings: Vec<i128> =
         problem.kinds.iter().zip(prices).map(|(kind, own)| certified(problem, kind, &worth, own, unit)).collect();
-    conclude(problem, worth, &ceilings)
+    conclude(problem, &worth, &ceilings)
 }
 
 /// Nano-USD per hour of one in units of the dearest kind's price.
@@ -535,7 +498,11 @@ fn rounded(worth: f64, unit: f64) -> i64 {
 }
 
 /// What worths prove when no filling of a kind is worth more than its ceiling, all in nano-USD per hour.
-fn conclude(problem: &Problem, mut worth: Vec<i128>, ceilings: &[i128]) -> Proof {
+///
+/// Where a ceiling exceeds the price of a kind of unlimited number, all worths are scaled down until it does
+/// not; for kinds of limited number the excess is taken off the sum.
+fn conclude(problem: &Problem, worth: &[i64], ceilings: &[i128]) -> Proof {
+    let mut worth: Vec<i128> = worth.iter().copied().map(i128::from).collect();
     let mut worst: Option<(i128, i128)> = None;
     for (kind, ceiling) in problem.kinds.iter().zip(ceilings).filter(|(kind, _)| kind.limit.is_none()) {
         let price = i128::from(kind.price) * NANO;
@@ -568,7 +535,7 @@ fn conclude(problem: &Problem, mut worth: Vec<i128>, ceilings: &[i128]) -> Proof
 /// The most that a filling of one host is worth, proven in integers with prices rounded down.
 ///
 /// Prices carry a factor of a million beyond nano-USD, so that a price per MiB keeps its digits.
-fn certified(problem: &Problem, kind: &Kind, worth: &[i128], prices: &[f64; DIMS], unit: f64) -> i128 {
+fn certified(problem: &Problem, kind: &Kind, worth: &[i64], prices: &[f64; DIMS], unit: f64) -> i128 {
     const FINE: i128 = 1_000_000;
     let fine: Vec<i128> = prices
         .iter()
@@ -579,7 +546,7 @@ fn certified(problem: &Problem, kind: &Kind, worth: &[i128], prices: &[f64; DIMS
     };
     let mut sum: i128 = total(&kind.capacity);
     for (index, class) in problem.classes.iter().enumerate().filter(|(index, _)| kind.most[*index] > 0) {
-        let above = worth[index] * FINE - total(&class.request);
+        let above = i128::from(worth[index]) * FINE - total(&class.request);
         if above > 0 {
             sum += above * i128::from(kind.most[index]);
         }

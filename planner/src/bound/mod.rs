@@ -8,6 +8,7 @@
 
 mod classes;
 mod groups;
+mod prices;
 mod problem;
 mod volume;
 mod whole;

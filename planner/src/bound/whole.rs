@@ -5,6 +5,7 @@
 //! beyond theirs. All of it is integer arithmetic, so that what it says is a proof; what is not looked at for
 //! want of work is bounded all the same.
 
+use super::prices::lower;
 use super::problem::{Kind, Problem};
 use crate::model::{Amounts, DIMS};
 
@@ -42,13 +43,16 @@ pub(super) fn fill(
     enough: i128,
     nodes: &mut u64,
 ) -> Filling {
-    lower(problem, kind, worth, prices);
+    let items: Vec<usize> = (0..problem.classes.len()).filter(|c| kind.most[*c] > 0 && worth[*c] > 0).collect();
+    let worths: Vec<f64> = worth.iter().map(|worth| *worth as f64).collect();
+    let dims: Vec<usize> = (0..problem.dims).filter(|dim| kind.capacity[*dim] > 0).collect();
+    lower(problem, kind, &worths, &items, &dims, LINE_STEPS, prices);
     let fine = prices.map(|price| (price.clamp(0.0, 1e12) * FINE as f64) as i64);
     let of = |amounts: &Amounts| -> i128 {
         fine.iter().zip(amounts).map(|(price, amount)| i128::from(*price) * i128::from(*amount)).sum()
     };
-    let mut candidates: Vec<Candidate> = (0..problem.classes.len())
-        .filter(|demand| kind.most[*demand] > 0 && worth[*demand] > 0)
+    let mut candidates: Vec<Candidate> = items
+        .into_iter()
         .map(|demand| Candidate {
             demand,
             request: problem.classes[demand].request,
@@ -148,40 +152,6 @@ impl Search<'_> {
                 return;
             }
             count -= 1;
-        }
-    }
-}
-
-/// Moves prices, one after the other, to where they bound a host's filling best.
-fn lower(problem: &Problem, kind: &Kind, worth: &[i64], prices: &mut [f64; DIMS]) {
-    let items: Vec<usize> = (0..problem.classes.len()).filter(|c| kind.most[*c] > 0 && worth[*c] > 0).collect();
-    let ceiling = |prices: &[f64; DIMS]| -> f64 {
-        let room: f64 = prices.iter().zip(&kind.capacity).filter(|(p, _)| **p > 0.0).map(|(p, c)| p * *c as f64).sum();
-        let beyond = items.iter().map(|class| {
-            let own: f64 = prices.iter().zip(&problem.classes[*class].request).map(|(p, a)| p * *a as f64).sum();
-            (worth[*class] as f64 - own).max(0.0) * kind.most[*class] as f64
-        });
-        room + beyond.sum::<f64>()
-    };
-    let mut best = ceiling(prices);
-    for dim in (0..problem.dims).filter(|dim| kind.capacity[*dim] > 0) {
-        let asks = |class: &&usize| problem.classes[**class].request[dim] > 0;
-        let most = |class: &usize| worth[*class] as f64 / problem.classes[*class].request[dim] as f64;
-        let (mut low, mut high) = (0.0, items.iter().filter(asks).map(most).fold(0.0, f64::max));
-        let at = |price: f64| {
-            let mut trial = *prices;
-            trial[dim] = price;
-            ceiling(&trial)
-        };
-        for _ in 0..LINE_STEPS {
-            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-            if at(a) <= at(b) { high = b } else { low = a }
-        }
-        let middle = (low + high) / 2.0;
-        let value = at(middle);
-        if value < best {
-            best = value;
-            prices[dim] = middle;
         }
     }
 }

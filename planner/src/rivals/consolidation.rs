@@ -101,21 +101,10 @@ fn command(run: &mut Run<'_, '_>, hosts: &[usize]) -> Option<usize> {
     if rest.is_empty() {
         return Some(evicted);
     }
-    let mut machines: Vec<usize> = (0..model.machines.len()).collect();
-    machines.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
-    for machine in machines {
-        let price = model.machines[machine].offer.price;
+    let replaced = run.boot_for_all(&rest, |machine| {
         let alike = removed.iter().filter(|(kind, _)| hosts.len() > 1 && *kind == of_offer(machine));
         most = alike.map(|(_, price)| *price).fold(most, i64::min);
-        if price >= most {
-            return None;
-        }
-        let mark = run.state.mark();
-        let Some(host) = run.state.boot(machine) else { continue };
-        if rest.iter().all(|item| run.put(*item, host)) {
-            return Some(evicted);
-        }
-        run.state.undo(mark);
-    }
-    None
+        most
+    });
+    replaced.then_some(evicted)
 }

@@ -65,24 +65,17 @@ fn fill(run: &mut Run<'_, '_>, items: Vec<usize>, machines: &[usize]) {
             opened = Some(run.state.at[item]).filter(|host| *host != NOWHERE);
         }
         if let Some(host) = opened {
-            rest.retain(|item| !run.put(*item, host));
+            rest.retain(|item| !run.state.try_place(*item, host));
         }
     }
 }
 
 /// Makes a new machine the cheapest that takes its pods.
 fn downsize(run: &mut Run<'_, '_>, host: usize) {
-    let model = run.state.model;
     let price = run.price(host);
-    let mut cheaper: Vec<usize> =
-        (0..model.machines.len()).filter(|machine| model.machines[*machine].offer.price < price).collect();
-    cheaper.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
-    for machine in cheaper {
-        let mark = run.state.mark();
-        let items = run.empty(host);
-        if run.state.boot(machine).is_some_and(|host| items.iter().all(|item| run.put(*item, host))) {
-            return;
-        }
+    let mark = run.state.mark();
+    let items = run.empty(host);
+    if !run.boot_for_all(&items, |_| price) {
         run.state.undo(mark);
     }
 }

@@ -122,17 +122,26 @@ impl<'m, 'a> Run<'m, 'a> {
             (-request[CPU], -request[MEMORY], *item)
         });
         let hosts: Vec<usize> = (0..self.state.open.len()).filter(|host| self.state.open[*host]).collect();
-        items.retain(|item| !hosts.iter().any(|host| self.put(*item, *host)));
+        items.retain(|item| !hosts.iter().any(|host| self.state.try_place(*item, *host)));
         items
     }
 
-    /// Puts an item onto a host if it fits there; whether it does.
-    fn put(&mut self, item: usize, host: usize) -> bool {
-        let fits = self.state.fits(self.state.model.items[item].class, host);
-        if fits {
-            self.state.place(item, host);
+    /// Boots the cheapest machine that takes all of these; whether there is one that costs less than `most`
+    /// says of it and of every cheaper one.
+    fn boot_for_all(&mut self, items: &[usize], mut most: impl FnMut(usize) -> i64) -> bool {
+        let model = self.state.model;
+        for machine in model.by_price.iter().copied() {
+            if model.machines[machine].offer.price >= most(machine) {
+                return false;
+            }
+            let mark = self.state.mark();
+            let booted = self.state.boot(machine);
+            if booted.is_some_and(|host| items.iter().all(|item| self.state.try_place(*item, host))) {
+                return true;
+            }
+            self.state.undo(mark);
         }
-        fits
+        false
     }
 
     /// Counts what was tried and came true.

@@ -49,9 +49,7 @@ pub(crate) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
 /// Boots the cheapest machine that takes an item.
 pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     let class = state.model.items[item].class;
-    let mut machines: Vec<usize> = (0..state.model.machines.len()).collect();
-    machines.sort_by_key(|machine| (state.model.machines[*machine].offer.price, *machine));
-    for machine in machines {
+    for machine in state.model.by_price.iter().copied() {
         let kind = &state.model.machines[machine];
         if !state.model.allowed(class, kind.sig)
             || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims)

@@ -71,8 +71,6 @@ struct Search<'g, 'b> {
     random: Random,
     /// Machines worth trying.
     good: Vec<usize>,
-    /// All machines, cheapest first.
-    by_price: Vec<usize>,
     hot: Vec<usize>,
     /// Hosts that may be closed and are open.
     closable: Vec<usize>,
@@ -172,14 +170,10 @@ fn typical_price(state: &State<'_, '_>) -> i64 {
 
 impl<'g, 'b> Search<'g, 'b> {
     fn new(present: &State<'_, '_>, goal: &'g Goal<'b>, seed: u64) -> Self {
-        let machines = &present.model.machines;
-        let mut by_price: Vec<usize> = (0..machines.len()).collect();
-        by_price.sort_by_key(|machine| (machines[*machine].offer.price, *machine));
         Self {
             goal,
             random: Random::new(seed),
             good: good_machines(present, goal),
-            by_price,
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
@@ -438,7 +432,7 @@ impl<'g, 'b> Search<'g, 'b> {
             add(&mut volume, &state.model.classes[state.model.items[*item].class].request);
         }
         let mut tried = 0;
-        for machine in &self.by_price {
+        for machine in &state.model.by_price {
             let kind = &state.model.machines[*machine];
             if !has_room(&volume, &kind.room, state.model.dims) {
                 continue;

@@ -104,6 +104,14 @@ impl Change {
         added - removed
     }
 
+    /// Nodes stay after all, with their pods.
+    pub(crate) fn keep(&mut self, model: &Model<'_>, stay: &[usize]) {
+        self.leaving.retain(|host| !stay.contains(host));
+        for wave in &mut self.waves {
+            wave.items.retain(|item| model.items[*item].home.is_none_or(|home| !stay.contains(&home)));
+        }
+    }
+
     /// Drops new machines that got no pod; whether there were any. Slots of the others change with it.
     pub(crate) fn drop_unused(&mut self, rehearsal: &Rehearsal<'_, '_>) -> bool {
         let nodes = rehearsal.state.nodes();
