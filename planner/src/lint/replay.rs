@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use journal_schema::cloud::Pool;
+use journal_schema::cloud::{Pool, PoolId};
 use journal_schema::facts::{Key, NodeFact, OwnerKind, PodFact, PodSpecFact, Toleration, WorkloadKind};
 use journal_schema::plan::{Managed, Move, MoveMethod, NodeToAdd, Planned, PlanningInput, PodAction, Slot, Target};
 use journal_schema::policy::RightSizing;
@@ -17,8 +17,9 @@ use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::verdicts::pending;
 use super::{Check, Findings, costs};
+use crate::scheduler::marks::{self, Led};
 use crate::scheduler::matching::{node_affinity_matches, untolerated};
-use crate::scheduler::{Snapshot, marks, newcomer};
+use crate::scheduler::{Snapshot, newcomer};
 
 pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
     let start = Start::new(input, planned);
@@ -38,10 +39,13 @@ impl Start {
     fn new(input: &PlanningInput, planned: &Planned) -> Self {
         let mut snapshot = Snapshot::new(&input.cluster);
         let mut machines = BTreeMap::new();
+        let pools: BTreeMap<_, &Pool> = input.pools.iter().map(|pool| (&pool.id, pool)).collect();
+        let mut alike: BTreeMap<&PoolId, Newcomer> = BTreeMap::new();
         for machine in &planned.plan.add {
             // A machine of an unknown pool is reported elsewhere; nothing can be put on it.
-            if let Some(pool) = input.pools.iter().find(|pool| pool.id == machine.pool) {
-                machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool));
+            if let Some(pool) = pools.get(&machine.pool).copied() {
+                let newcomer = alike.entry(&pool.id).or_insert_with(|| Newcomer::new(input, pool));
+                machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool, newcomer));
             }
         }
         for removed in &planned.plan.remove {
@@ -65,8 +69,22 @@ impl Start {
     }
 }
 
+/// What machines of a pool have in common.
+struct Newcomer {
+    /// What its static pods ask for.
+    static_pods: Vec<PodSpecFact>,
+    /// Attach limits by driver, where they are known.
+    attach_limits: Option<BTreeMap<Name, i64>>,
+}
+
+impl Newcomer {
+    fn new(input: &PlanningInput, pool: &Pool) -> Self {
+        Self { static_pods: static_pods(input, pool), attach_limits: attach_limits(input, pool) }
+    }
+}
+
 /// Puts a new machine into the snapshot, with the system pods that start on it by themselves.
-fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, pool: &Pool) -> Name {
+fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, pool: &Pool, newcomer: &Newcomer) -> Name {
     let name = newcomer::machine_name(machine.slot);
     let mut labels = pool.labels.clone();
     for (key, value) in [
@@ -79,11 +97,11 @@ fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, poo
     }
     let node = newcomer::node(&name, labels, pool.taints.clone(), pool.allocatable.clone(), input.now);
     snapshot.put_node(node.clone());
-    for (number, spec) in daemons(input, &node).into_iter().chain(static_pods(input, pool)).enumerate() {
+    for (number, spec) in daemons(input, &node).into_iter().chain(newcomer.static_pods.iter().cloned()).enumerate() {
         snapshot.bind(newcomer::system_pod(&name, number, spec), &name);
     }
-    if let Some(limits) = attach_limits(input, pool) {
-        snapshot.set_attach_limits(name.clone(), limits);
+    if let Some(limits) = &newcomer.attach_limits {
+        snapshot.set_attach_limits(name.clone(), limits.clone());
     }
     name
 }
@@ -311,14 +329,13 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
         }
     }
     let mut stranded = Vec::new();
+    let mut marks = Led::new(start.led.iter().map(|name| (name, name.clone())).collect());
     let mut led = None;
     for step in &planned.plan.moves {
         if let Some(wave) = planned.plan.waves.get(step.wave as usize).filter(|_| led != Some(step.wave)) {
             led = Some(step.wave);
             let open: BTreeSet<&Name> = wave.opens.iter().filter_map(|target| start.node_of(target)).collect();
-            for name in &start.led {
-                marks::avoid(&mut snapshot, name, input.iteration, !open.contains(name));
-            }
+            marks.open(&mut snapshot, open, input.iteration);
         }
         let Some(pod) = input.cluster.pods.get(&step.pod) else { continue };
         let replacement = replacement(input, planned, step, pod);

@@ -5,6 +5,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use journal_schema::facts::{
@@ -32,6 +33,8 @@ const DEFAULT_MEMORY: Bytes = Bytes(200 << 20);
 pub struct Snapshot {
     /// The place of each node, by name.
     places: BTreeMap<Name, usize>,
+    /// The places by name.
+    order: Vec<usize>,
     slots: Vec<NodeState>,
     /// Places that no node has.
     free: Vec<usize>,
@@ -245,6 +248,9 @@ impl Snapshot {
             self.slots[place] = state
         }
         self.places.insert(name.clone(), place);
+        let later = self.places.range::<str, _>((Bound::Excluded(name.as_str()), Bound::Unbounded)).next();
+        let at = later.and_then(|(_, next)| self.order.iter().rposition(|place| place == next));
+        self.order.insert(at.unwrap_or(self.order.len()), place);
         place
     }
 
@@ -252,6 +258,7 @@ impl Snapshot {
     fn forget_if_empty(&mut self, name: &str, place: usize) {
         if self.slots[place].fact.is_none() && self.slots[place].pods.is_empty() {
             self.places.remove(name);
+            self.order.retain(|other| *other != place);
             self.free.push(place);
         }
     }
@@ -305,7 +312,7 @@ impl Snapshot {
 
     /// Every place that a name has, by name.
     pub(super) fn states(&self) -> impl Iterator<Item = &NodeState> {
-        self.places.values().map(|place| &self.slots[*place])
+        self.order.iter().map(|place| &self.slots[*place])
     }
 
     /// One more than the largest place.

@@ -47,18 +47,19 @@ impl<'a> HardSpread<'a> {
                         && state.fact.as_deref().is_some_and(|node| lets_in(constraint, pod, node));
                     if counts { key.and_then(|key| state.domain(key)) } else { None }
                 };
-                for domain in snapshot.states().filter_map(domain) {
-                    domains[domain as usize].get_or_insert(0);
-                }
                 for (place, count) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
                     if let Some(domain) = domain(snapshot.at(place)) {
                         *domains[domain as usize].get_or_insert(0) += count;
                     }
                 }
+                // A domain that counts and has none makes the fewest zero, so that no more need be looked for.
+                let all = domains.iter().all(Option::is_some);
+                let none = |domain: u32| domains[domain as usize].is_none();
+                let empty = !all && snapshot.states().filter_map(domain).any(none);
                 let least_domains = usize::try_from(constraint.min_domains.unwrap_or(1)).unwrap_or(0);
                 let present = domains.iter().flatten();
-                let least =
-                    if present.clone().count() < least_domains { 0 } else { present.copied().min().unwrap_or(0) };
+                let too_few = empty || present.clone().count() < least_domains;
+                let least = if too_few { 0 } else { present.copied().min().unwrap_or(0) };
                 let own = constraint.selector.as_ref().is_some_and(|selector| selector_matches(selector, &pod.labels));
                 Counted { constraint, key: *key, domains, least, own: i64::from(own) }
             })

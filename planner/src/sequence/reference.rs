@@ -10,7 +10,8 @@ use journal_schema::units::{Bytes, MilliCpu};
 use super::Change;
 use crate::model::{CPU, MEMORY, Model};
 use crate::rules::HOSTNAME;
-use crate::scheduler::{Snapshot, marks, newcomer};
+use crate::scheduler::marks::{self, Led};
+use crate::scheduler::{Snapshot, newcomer};
 
 /// The name of a new machine: the linter uses the same, so that ties fall alike.
 pub(super) fn new_name(slot: usize) -> Name {
@@ -22,8 +23,8 @@ pub(super) struct Reference<'a> {
     snapshot: Snapshot,
     slots: BTreeMap<Name, usize>,
     input: &'a journal_schema::plan::PlanningInput,
-    /// By slot: the name of a node that the scheduler can be led away from.
-    steered: BTreeMap<usize, Name>,
+    /// By slot: nodes that the scheduler can be led away from.
+    led: Led<usize>,
 }
 
 impl<'a> Reference<'a> {
@@ -44,14 +45,12 @@ impl<'a> Reference<'a> {
             boot(model, *machine, &name, &mut snapshot);
             slots.insert(name, model.hosts.len() + slot);
         }
-        Self { snapshot, slots, input: model.input, steered }
+        Self { snapshot, slots, input: model.input, led: Led::new(steered) }
     }
 
     /// Leads the scheduler to these hosts: all others that can be are tainted.
     pub(super) fn open(&mut self, hosts: &[usize]) {
-        for (slot, name) in &self.steered {
-            marks::avoid(&mut self.snapshot, name, self.input.iteration, !hosts.contains(slot));
-        }
+        self.led.open(&mut self.snapshot, hosts.iter().copied().collect(), self.input.iteration);
     }
 
     /// Moves one item as its method does; the slot it goes to, or `None` when no node takes it.
