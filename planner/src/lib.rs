@@ -15,7 +15,7 @@
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
-//!    scheduler does otherwise;
+//!    scheduler does otherwise; `choice` says which candidate is believed;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `report` writes the verdicts.
 //!
@@ -25,6 +25,8 @@
 
 mod assemble;
 mod bound;
+mod choice;
+mod counters;
 mod eligibility;
 pub mod forecast;
 mod groups;
@@ -52,14 +54,13 @@ mod worth;
 pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
 
 use journal_schema::plan::{Planned, PlanningInput};
-use journal_schema::policy::{Actuation, Limits};
+use journal_schema::policy::Limits;
 use journal_schema::text::Name;
 
 use crate::bound::Problem;
+use crate::choice::Choice;
 use crate::model::Model;
 use crate::search::Goal;
-use crate::sequence::{Change, Rules};
-use crate::settle::Candidate;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -95,46 +96,9 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         branches: limits.mip_nodes,
         seed: input.iteration,
     };
-    let found = search::solve(&model, &goal);
-    let settled =
-        |change: Change, placed: &[usize], rules: Rules| Candidate::settle(&model, &goal, change, placed, rules);
-    let mut candidates: Vec<Candidate<'_, '_>> =
-        found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
-    let steered = input.policy.disruption.steering && input.policy.disruption.actuation != Actuation::RollingUpdate;
-    // Among equals the one that changes least, which the search gives last; and one that leads nobody.
-    candidates.reverse();
-    if steered {
-        let first = found.first().map(|state| settled(waves::led(state), &state.at, Rules::Compiled));
-        candidates.extend(first);
-    }
-    candidates.sort_by_key(|candidate| candidate.price);
-    if !steered {
-        // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
-        let first = candidates.first();
-        let small = first.is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
-        for candidate in candidates.iter_mut().take(1 + usize::from(small)) {
-            candidate.polish(&model, &goal, Rules::Compiled);
-        }
-        candidates.sort_by_key(|candidate| candidate.price);
-    }
-    // What was sought on the compiled model is believed on the reference only. Candidates that looked
-    // dearer are settled on it when they may be needed.
-    let mut believed: Vec<Candidate<'_, '_>> = Vec::new();
+    let mut choice = Choice::new(&model, &goal, search::solve(&model, &goal));
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
-    let mut waiting = candidates.into_iter().peekable();
-    loop {
-        let cheapest = believed.iter().map(|candidate| candidate.price).min();
-        if let Some(next) = waiting.next_if(|next| cheapest.is_none_or(|price| next.price < price)) {
-            let looked = next.price;
-            let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
-            if candidate.price > looked && candidate.change.waves.is_empty() {
-                candidate.polish(&model, &goal, Rules::Reference);
-            }
-            believed.push(candidate);
-            continue;
-        }
-        let Some(first) = (0..believed.len()).min_by_key(|index| believed[*index].price) else { return Err(refused) };
-        let candidate = believed.remove(first);
+    while let Some(candidate) = choice.next() {
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
@@ -149,6 +113,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             Err(error) => refused = error,
         }
     }
+    Err(refused)
 }
 
 /// What must hold of every plan.

@@ -153,6 +153,10 @@ pub(crate) struct Model<'a> {
     /// Items that wait for a place.
     pub(crate) pending: Vec<usize>,
     pub(crate) classes: Vec<Class>,
+    /// The least that any class asks for, by dimension.
+    pub(crate) least_request: Amounts,
+    /// How many signatures there are.
+    pub(crate) signatures: usize,
     /// By static row and signature.
     pub(crate) compatible: Vec<Vec<bool>>,
     pub(crate) relations: Relations,
@@ -471,9 +475,12 @@ impl<'a> Model<'a> {
             items.push(Item { fact: pod, class, home, standing });
         }
         let compatible = table(input, &statics.values, &signatures);
+        let least = |dim: usize| classes.values.iter().map(|class| class.request[dim]).min().unwrap_or(0);
         let mut model = Self {
             input,
             extra,
+            least_request: std::array::from_fn(least),
+            signatures: signatures.len(),
             dims,
             hosts,
             machines,

@@ -40,6 +40,32 @@ pub(crate) struct Spread {
     pub(crate) few: Option<Few>,
 }
 
+impl Spread {
+    /// The count of the domain with the fewest pods; zero where there are fewer domains than the rule asks for.
+    pub(crate) fn least(&self, count: &impl Fn(usize) -> u32) -> i64 {
+        if i64::try_from(self.domains.len()).unwrap_or(i64::MAX) < self.min_domains {
+            return 0;
+        }
+        self.domains.iter().map(|domain| i64::from(count(*domain as usize))).min().unwrap_or(0)
+    }
+
+    /// The most of `pods` that one domain takes, when there are at least so many hosts; `None` when that is not known.
+    pub(crate) fn most(&self, pods: i64, hosts: i64) -> Option<i64> {
+        let skew = self.max_skew.max(self.skew_now);
+        match self.topology {
+            // With fewer pods than hosts some host has none. Hosts that do not count need not have any.
+            Topology::Host if self.eligible.iter().all(|eligible| *eligible) => Some(skew + pods / hosts),
+            Topology::Host => None,
+            Topology::Key(_) => {
+                let domains = i64::try_from(self.domains.len()).ok().filter(|domains| *domains > 0)?;
+                let least = if domains < self.min_domains { 0 } else { 1 };
+                // The others have at most `skew` less.
+                Some(if least == 0 { skew } else { (pods + skew * (domains - 1)) / domains })
+            }
+        }
+    }
+}
+
 /// Fewer pods than domains under a spread constraint that lets no domain have two more than another. Each
 /// of them that is surged needs a domain without one while the old pod still counts: so of those that move the
 /// first goes to a domain that has none now.
@@ -343,6 +369,36 @@ impl Relations {
             Topology::Host => Some(host),
             Topology::Key(key) => self.domains[key][sig].map(|d| d as usize),
         }
+    }
+
+    /// By signature: a number of the place, the same where all topology keys have the same values.
+    pub(crate) fn places(&self, signatures: usize) -> Vec<usize> {
+        let mut places = Numbers(BTreeMap::new());
+        let place = |sig: usize| self.domains.iter().map(|row| row[sig]).collect::<Vec<Option<u32>>>();
+        (0..signatures).map(|sig| places.number(place(sig))).collect()
+    }
+
+    /// The topology of every tally: for each anti-affinity and each affinity term the pods that it matches and
+    /// those that have it, then the spread constraints.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = Topology> {
+        let twice = |terms: &[Topology]| terms.iter().flat_map(|topology| [*topology; 2]).collect::<Vec<_>>();
+        let spreads = self.spreads.iter().map(|spread| spread.topology);
+        twice(&self.anti).into_iter().chain(twice(&self.affinity)).chain(spreads)
+    }
+
+    /// The tally of pods that an anti-affinity term matches (`hits`), or that have it.
+    pub(crate) fn anti_tally(&self, term: usize, hits: bool) -> usize {
+        2 * term + usize::from(!hits)
+    }
+
+    /// The tally of pods that an affinity term matches (`hits`), or that have it.
+    pub(crate) fn affinity_tally(&self, term: usize, hits: bool) -> usize {
+        2 * (self.anti.len() + term) + usize::from(!hits)
+    }
+
+    /// The tally of pods that a spread constraint counts.
+    pub(crate) fn spread_tally(&self, spread: usize) -> usize {
+        2 * (self.anti.len() + self.affinity.len()) + spread
     }
 
     /// Notes which domains the present hosts make; `sigs` are their signatures.

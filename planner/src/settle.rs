@@ -28,7 +28,7 @@ const COMPILED_WORK: usize = 30_000_000;
 /// More of it where a rehearsal is small: many small trials find more than a few large ones.
 const SMALL_WORK: usize = 50_000_000;
 /// From this size on a rehearsal is not small at all.
-const LARGE_REHEARSAL: usize = 600_000;
+pub(crate) const LARGE_REHEARSAL: usize = 600_000;
 /// The same on the reference model, which takes longer.
 const REFERENCE_WORK: usize = 4_000_000;
 /// The first trials take out one in this many of the new machines at once.
@@ -79,9 +79,9 @@ fn settle<'m, 'a>(
 }
 
 /// Cost of a change against doing nothing, moves and pods without a place included.
-fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move_penalty: i64) -> i64 {
+pub(crate) fn price_of(model: &Model<'_>, change: &Change, stuck: usize, move_penalty: i64) -> i64 {
     let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
-    let stuck = i64::try_from(rehearsal.stuck.len()).unwrap_or(i64::MAX / HOMELESS);
+    let stuck = i64::try_from(stuck).unwrap_or(i64::MAX / HOMELESS);
     change.cost(model) + toll * move_penalty / MOVE + stuck * HOMELESS
 }
 
@@ -89,7 +89,7 @@ fn price(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'_, '_>, move
 pub(crate) struct Candidate<'m, 'a> {
     pub(crate) change: Change,
     pub(crate) rehearsal: Rehearsal<'m, 'a>,
-    /// Its [`price`] and what it costs in the mean when the scheduler does otherwise.
+    /// Its [`price_of`] and what it costs in the mean when the scheduler does otherwise.
     pub(crate) price: i64,
 }
 
@@ -118,7 +118,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
         rehearsal: Rehearsal<'m, 'a>,
     ) -> (Self, Outlook<'m, 'a>) {
         let outlook = outlook(model, &change, rehearsal.steps.len());
-        let price = price(model, &change, &rehearsal, goal.move_penalty) + outlook.regret;
+        let price = price_of(model, &change, rehearsal.stuck.len(), goal.move_penalty) + outlook.regret;
         (Self { change, rehearsal, price }, outlook)
     }
 
@@ -148,7 +148,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
             for _ in 0..REPAIRS {
                 let mut outcome = rehearse(model, &trial, rules);
                 work += work_of(model, &trial, outcome.steps.len());
-                let mut now = price(model, &trial, &outcome, goal.move_penalty);
+                let mut now = price_of(model, &trial, outcome.stuck.len(), goal.move_penalty);
                 // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
                 // node: a node more may leave only if spread constraints are no worse for it.
                 let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());

@@ -4,87 +4,12 @@
 //! A change checks nothing by itself; callers ask [`State::fits`] first. Every change is logged, so
 //! that a search can try and [`State::undo`].
 
+use crate::counters::{Conflict, Counters, Seen, conflict};
 use crate::model::{Amounts, Model, add, subtract};
-use crate::relations::{Few, Relations, Topology};
+use crate::relations::Topology;
 
 /// No host.
 pub(crate) const NOWHERE: usize = usize::MAX;
-
-/// Counters of every term.
-#[derive(Clone, Debug)]
-struct Counters {
-    /// By anti-affinity term and domain: pods that match it.
-    anti_hit: Vec<Vec<u16>>,
-    /// By anti-affinity term and domain: pods that have it.
-    anti_own: Vec<Vec<u16>>,
-    affinity_hit: Vec<Vec<u16>>,
-    affinity_own: Vec<Vec<u16>>,
-    /// By affinity term: pods that match it anywhere.
-    affinity_total: Vec<u32>,
-    spread: Vec<Vec<u32>>,
-    /// Pairs of an affinity term and a domain where pods have it and none matches it.
-    lonely: u32,
-}
-
-impl Counters {
-    fn new(relations: &Relations, slots: usize) -> Self {
-        let size = |topology: &Topology| match topology {
-            Topology::Host => slots,
-            Topology::Key(key) => relations.domain_counts[*key],
-        };
-        let zeros = |terms: &[Topology]| terms.iter().map(|t| vec![0; size(t)]).collect::<Vec<_>>();
-        Self {
-            anti_hit: zeros(&relations.anti),
-            anti_own: zeros(&relations.anti),
-            affinity_hit: zeros(&relations.affinity),
-            affinity_own: zeros(&relations.affinity),
-            affinity_total: vec![0; relations.affinity.len()],
-            spread: relations.spreads.iter().map(|s| vec![0; size(&s.topology)]).collect(),
-            lonely: 0,
-        }
-    }
-
-    fn change(&mut self, relations: &Relations, profile: usize, sig: usize, host: usize, arrives: bool) {
-        let profile = &relations.profiles[profile];
-        let bump = |count: &mut u16| if arrives { *count += 1 } else { *count -= 1 };
-        for term in &profile.anti_hit {
-            if let Some(domain) = relations.domain(relations.anti[*term], sig, host) {
-                bump(&mut self.anti_hit[*term][domain]);
-            }
-        }
-        for term in &profile.anti_own {
-            if let Some(domain) = relations.domain(relations.anti[*term], sig, host) {
-                bump(&mut self.anti_own[*term][domain]);
-            }
-        }
-        for (list, hits) in [(&profile.affinity_hit, true), (&profile.affinity_own, false)] {
-            for term in list {
-                if hits {
-                    if arrives { self.affinity_total[*term] += 1 } else { self.affinity_total[*term] -= 1 }
-                }
-                let Some(domain) = relations.domain(relations.affinity[*term], sig, host) else { continue };
-                let lonely =
-                    |this: &Self| this.affinity_own[*term][domain] > 0 && this.affinity_hit[*term][domain] == 0;
-                let before = lonely(self);
-                bump(if hits { &mut self.affinity_hit[*term][domain] } else { &mut self.affinity_own[*term][domain] });
-                let after = lonely(self);
-                if after && !before {
-                    self.lonely += 1;
-                } else if before && !after {
-                    self.lonely -= 1;
-                }
-            }
-        }
-        for spread in &profile.spread_hit {
-            let rule = &relations.spreads[*spread];
-            if rule.eligible[sig]
-                && let Some(domain) = relations.domain(rule.topology, sig, host)
-            {
-                if arrives { self.spread[*spread][domain] += 1 } else { self.spread[*spread][domain] -= 1 }
-            }
-        }
-    }
-}
 
 /// A change, as it is taken back.
 #[derive(Clone, Copy, Debug)]
@@ -95,13 +20,29 @@ enum Change {
     Closed { host: usize, machine: usize },
 }
 
-/// Which rule between pods keeps a pod off a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Conflict {
-    Anti,
-    Affinity,
-    /// Index of the spread constraint.
-    Spread(usize),
+/// The counts as an open host sees them.
+struct Here<'s> {
+    counters: &'s Counters,
+    sig: usize,
+    host: usize,
+}
+
+impl Seen for Here<'_> {
+    fn sig(&self) -> usize {
+        self.sig
+    }
+
+    fn host(&self) -> usize {
+        self.host
+    }
+
+    fn count(&self, topology: Topology, tally: usize, domain: usize) -> u32 {
+        self.counters.count(topology, tally, domain)
+    }
+
+    fn total(&self, affinity: usize) -> u32 {
+        self.counters.total(affinity)
+    }
 }
 
 /// A placement.
@@ -193,63 +134,23 @@ impl<'m, 'a> State<'m, 'a> {
     }
 
     /// The first rule between pods that keeps a class off a host.
-    ///
-    /// A spread constraint over hosts is read as if some eligible host had none of the pods: that is
-    /// so on any cluster with more hosts than replicas, and stricter elsewhere.
     pub(crate) fn conflict(&self, class: usize, host: usize) -> Option<Conflict> {
+        let here = Here { counters: &self.counters, sig: self.sig[host], host };
+        conflict(&self.model.relations, self.model.classes[class].profile, &here)
+    }
+
+    /// How many pods every rule counts.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn spread_count(&self, spread: usize, domain: usize) -> u32 {
         let relations = &self.model.relations;
-        let profile = &relations.profiles[self.model.classes[class].profile];
-        if profile.is_free() {
-            return None;
-        }
-        let sig = self.sig[host];
-        let at = |counts: &[u16], topology| relations.domain(topology, sig, host).is_some_and(|d| counts[d] > 0);
-        if profile.anti_own.iter().any(|t| at(&self.counters.anti_hit[*t], relations.anti[*t]))
-            || profile.anti_hit.iter().any(|t| at(&self.counters.anti_own[*t], relations.anti[*t]))
-        {
-            return Some(Conflict::Anti);
-        }
-        if !profile.affinity_own.is_empty() {
-            let met = profile.affinity_own.iter().all(|t| at(&self.counters.affinity_hit[*t], relations.affinity[*t]));
-            let first = profile.affinity_self
-                && profile.affinity_own.iter().all(|t| {
-                    self.counters.affinity_total[*t] == 0
-                        && relations.domain(relations.affinity[*t], sig, host).is_some()
-                });
-            if !met && !first {
-                return Some(Conflict::Affinity);
-            }
-        }
-        for (spread, counts_itself) in &profile.spread_own {
-            let rule = &relations.spreads[*spread];
-            let Some(domain) = relations.domain(rule.topology, sig, host) else {
-                return Some(Conflict::Spread(*spread));
-            };
-            let counts = &self.counters.spread[*spread];
-            let least = match rule.topology {
-                Topology::Host => 0,
-                Topology::Key(_) => self.least(*spread),
-            };
-            let crowded = i64::from(counts[domain]) + i64::from(*counts_itself) - least > rule.max_skew;
-            let comes_too_soon = |few: &Few| {
-                !few.homes.contains(&host)
-                    && few.domains.contains(&domain)
-                    && rule.domains.iter().all(|d| counts[*d as usize] == 0 || few.domains.contains(&(*d as usize)))
-            };
-            if crowded || rule.few.as_ref().is_some_and(comes_too_soon) {
-                return Some(Conflict::Spread(*spread));
-            }
-        }
-        None
+        self.counters.count(relations.spreads[spread].topology, relations.spread_tally(spread), domain)
     }
 
     fn least(&self, spread: usize) -> i64 {
-        let rule = &self.model.relations.spreads[spread];
-        if i64::try_from(rule.domains.len()).unwrap_or(i64::MAX) < rule.min_domains {
-            return 0;
-        }
-        let counts = &self.counters.spread[spread];
-        rule.domains.iter().map(|d| i64::from(counts[*d as usize])).min().unwrap_or(0)
+        self.model.relations.spreads[spread].least(&|domain| self.spread_count(spread, domain))
     }
 
     /// How many pods the spread constraints of a class count where a host is.
@@ -258,7 +159,7 @@ impl<'m, 'a> State<'m, 'a> {
         let own = &relations.profiles[self.model.classes[class].profile].spread_own;
         let here = own.iter().filter_map(|(spread, _)| {
             let domain = relations.domain(relations.spreads[*spread].topology, self.sig[host], host)?;
-            Some(self.counters.spread[*spread][domain])
+            Some(self.spread_count(*spread, domain))
         });
         here.sum()
     }
@@ -266,19 +167,18 @@ impl<'m, 'a> State<'m, 'a> {
     /// The skew of a spread constraint over a key.
     pub(crate) fn skew(&self, spread: usize) -> i64 {
         let rule = &self.model.relations.spreads[spread];
-        let counts = &self.counters.spread[spread];
-        let most = rule.domains.iter().map(|d| i64::from(counts[*d as usize])).max().unwrap_or(0);
-        most - self.least(spread)
+        let counts = rule.domains.iter().map(|domain| i64::from(self.spread_count(spread, *domain as usize)));
+        counts.max().unwrap_or(0) - self.least(spread)
     }
 
     /// Domains with pods that a spread constraint counts, where there are fewer pods than domains.
     pub(crate) fn few(&self, spread: usize) -> Option<Vec<usize>> {
         let rule = &self.model.relations.spreads[spread];
-        let counts = &self.counters.spread[spread];
-        let pods: u32 = rule.domains.iter().map(|domain| counts[*domain as usize]).sum();
+        let count = |domain: usize| self.spread_count(spread, domain);
+        let pods: u32 = rule.domains.iter().map(|domain| count(*domain as usize)).sum();
         let few =
             matches!(rule.topology, Topology::Key(_)) && rule.max_skew == 1 && (pods as usize) < rule.domains.len();
-        let taken = rule.domains.iter().map(|domain| *domain as usize).filter(|domain| counts[*domain] > 0);
+        let taken = rule.domains.iter().map(|domain| *domain as usize).filter(|domain| count(*domain) > 0);
         few.then(|| taken.collect())
     }
 
@@ -333,10 +233,15 @@ impl<'m, 'a> State<'m, 'a> {
         self.at[item] = NOWHERE;
     }
 
+    /// Whether a machine may be booted once more.
+    pub(crate) fn may_boot(&self, machine: usize) -> bool {
+        let most = self.model.machines[machine].offer.most;
+        most.is_none_or(|most| self.booted[machine] < most) && !self.free_slots.is_empty()
+    }
+
     /// Opens a slot for a new machine, if one is left and the machine may be booted once more.
     pub(crate) fn boot(&mut self, machine: usize) -> Option<usize> {
-        let most = self.model.machines[machine].offer.most;
-        if most.is_some_and(|most| self.booted[machine] >= most) {
+        if !self.may_boot(machine) {
             return None;
         }
         let host = self.free_slots.pop()?;

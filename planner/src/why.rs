@@ -2,8 +2,9 @@
 
 use journal_schema::reason::Reason;
 
+use crate::counters::Conflict;
 use crate::model::{Model, first_static_failure};
-use crate::state::{Conflict, State};
+use crate::state::State;
 
 /// The first failing predicate of the host or offer on which the most predicates held.
 pub(crate) fn why_unplaced(state: &State<'_, '_>, item: usize) -> Reason {

@@ -167,7 +167,8 @@ impl Problem {
                 Demand { class, request, count }
             })
             .collect();
-        let kinds = drafts.into_values().map(|draft| finish(model, &classes, draft)).collect();
+        let apart = Apart::new(model, &classes);
+        let kinds = drafts.into_values().map(|draft| finish(model, &classes, &apart, draft)).collect();
         Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims }
     }
 }
@@ -194,10 +195,11 @@ fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap
     capacity
 }
 
-fn finish(model: &Model<'_>, classes: &[Demand], draft: Draft) -> Kind {
+fn finish(model: &Model<'_>, classes: &[Demand], apart: &Apart, draft: Draft) -> Kind {
     let most = classes
         .iter()
-        .map(|demand| {
+        .zip(&apart.most)
+        .map(|(demand, most)| {
             let present = draft.present.get(&demand.class).copied().unwrap_or(0);
             if !model.allowed(demand.class, draft.sig) || !draft.receives {
                 return present;
@@ -207,13 +209,40 @@ fn finish(model: &Model<'_>, classes: &[Demand], draft: Draft) -> Kind {
                 .map(|dim| draft.capacity[dim] / demand.request[dim])
                 .min()
                 .unwrap_or(demand.count);
-            let alone = model.relations.alone_on_host(model.classes[demand.class].profile);
             let crowded = draft.crowded.get(&demand.class).copied().unwrap_or(0);
-            let room = if alone { room.min(draft.hosts_as_one() + crowded) } else { room };
+            let room = most.map_or(room, |most| room.min(most * draft.hosts_as_one() + crowded));
             room.max(present).min(demand.count)
         })
         .collect();
     Kind { capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
+}
+
+/// How far rules keep pods of a class off each other.
+struct Apart {
+    /// By demand: the most that come to one host by the rules, if they say.
+    most: Vec<Option<i64>>,
+}
+
+impl Apart {
+    fn new(model: &Model<'_>, classes: &[Demand]) -> Self {
+        let relations = &model.relations;
+        let profile = |class: usize| model.classes[class].profile;
+        // Wherever a plan ends, there are as many hosts as an app has pods that keep each other off a host.
+        let alone = |demand: &Demand| relations.alone_on_host(profile(demand.class));
+        let hosts = classes.iter().filter(|demand| alone(demand)).map(|demand| demand.count).max().unwrap_or(0).max(1);
+        let mut counted = vec![0; relations.spreads.len()];
+        for item in &model.items {
+            for spread in &relations.profiles[profile(item.class)].spread_hit {
+                counted[*spread] += 1;
+            }
+        }
+        let most = |demand: &Demand| {
+            let own = relations.profiles[profile(demand.class)].spread_own.iter().filter(|(_, itself)| *itself);
+            let spread = own.filter_map(|(spread, _)| relations.spreads[*spread].most(counted[*spread], hosts)).min();
+            if alone(demand) { Some(1) } else { spread }
+        };
+        Self { most: classes.iter().map(most).collect() }
+    }
 }
 
 impl Draft {

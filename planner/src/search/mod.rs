@@ -6,8 +6,10 @@
 
 mod drain;
 mod exact;
+mod pool;
 pub(crate) mod random;
 mod ruin;
+mod trial;
 
 pub(crate) use drain::{boot_for, place_pending};
 
@@ -83,6 +85,11 @@ pub(crate) fn spread_kept(state: &State<'_, '_>) -> bool {
 
 /// By how much spread constraints over zones are worse than they may be, or than they were.
 pub(crate) fn spread_excess(state: &State<'_, '_>) -> i64 {
-    let spreads = state.model.relations.spreads.iter().enumerate();
-    spreads.map(|(index, spread)| (state.skew(index) - spread.max_skew.max(spread.skew_now)).max(0)).sum()
+    (0..state.model.relations.spreads.len()).map(|spread| excess_of(state, spread)).sum()
+}
+
+/// By how much a spread constraint is worse than it may be, or than it was.
+fn excess_of(state: &State<'_, '_>, spread: usize) -> i64 {
+    let rule = &state.model.relations.spreads[spread];
+    (state.skew(spread) - rule.max_skew.max(rule.skew_now)).max(0)
 }

@@ -4,9 +4,11 @@
 //! say what a host's pods are worth, and a host that costs much more than that is a good one to
 //! close. Worse placements are accepted for a while, less and less so, and the best one is kept.
 
+use super::pool::Pool;
 use super::random::Random;
-use super::{Goal, drain, spread_kept};
-use crate::model::{Amounts, DIMS, add};
+use super::trial::Trial;
+use super::{Goal, drain, excess_of, spread_kept};
+use crate::model::{CPU, MEMORY};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
 
@@ -14,10 +16,8 @@ use crate::state::{NOWHERE, State, has_room};
 const HOT_LIST_STEPS: u32 = 128;
 /// Most hosts that one step closes.
 const MOST_RUINED: usize = 4;
-/// Machines that are tried when the rest is packed.
-const TRIED_MACHINES: usize = 30;
-/// Pods of the rest that a machine is tried with; all of what fits is packed once it is chosen.
-const TRIED_PODS: usize = 400;
+/// Open hosts of which the pool's pods are tried on some, at most.
+const MOST_RECEIVERS: usize = 48;
 /// Machines that are tried for all of the rest at once.
 const TRIED_FOR_ALL: usize = 3;
 
@@ -69,18 +69,24 @@ impl Snapshot {
 struct Search<'g, 'b> {
     goal: &'g Goal<'b>,
     random: Random,
-    /// Machines worth trying.
-    good: Vec<usize>,
+    /// By signature: where hosts of it are, the same for all that rules between pods see alike.
+    places: Vec<usize>,
+    /// By place: machines worth trying, cheapest first.
+    good: Vec<Vec<usize>>,
     hot: Vec<usize>,
     /// Hosts that may be closed and are open.
     closable: Vec<usize>,
     /// Present nodes that are closed.
     closed: Vec<usize>,
-    /// Open hosts that take pods.
+    /// Open hosts that take pods and have room for some.
     receivers: Vec<usize>,
     /// Broken affinities of the present placement.
     lonely: u32,
-    has_spread: bool,
+    /// Classes of which some pod was lifted in this step.
+    lifted: Vec<usize>,
+    pool: Pool,
+    trial: Trial,
+    ruined: Vec<usize>,
 }
 
 /// Improves a placement by `steps` steps; never returns a worse one.
@@ -104,15 +110,11 @@ pub(super) fn improve<'m, 'a>(
             break;
         }
         let mark = state.mark();
-        let done = search.step(&mut state);
-        let now = goal.price(&state);
         let left = i64::from(steps - step);
         let allowance = heat * left / i64::from(steps) * i64::try_from(search.random.next() % 1000).unwrap_or(0) / 1000;
-        if done
-            && now <= price + allowance
-            && state.lonely() <= search.lonely
-            && (!search.has_spread || spread_kept(&state))
-        {
+        let done = search.step(&mut state, price + allowance);
+        let now = goal.price(&state);
+        if done && now <= price + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
             state.commit();
             price = now;
             if price < best.price {
@@ -141,15 +143,18 @@ pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, per
         .collect();
     nodes.sort_unstable();
     nodes.truncate(nodes.len() * percent / 100);
-    let (mut pool, mut ruined) = (Vec::new(), Vec::new());
+    let mut lifted = Vec::new();
     for (_, host) in nodes {
-        search.ruin(&mut state, host, &mut pool, &mut ruined);
+        search.ruin(&mut state, host, &mut lifted);
     }
     search.receivers.retain(|host| state.open[*host]);
-    drain::by_worth(&state, goal, &mut pool);
-    search.fill_from(&mut state, &mut pool, search.receivers.clone());
-    while !pool.is_empty() {
-        if !search.open_best(&mut state, &mut pool, &[]) {
+    search.ruined.clear();
+    drain::by_worth(&state, goal, &mut lifted);
+    search.pool.fill(state.model, &goal.bound.worth, lifted.into_iter());
+    let receivers = search.receivers.clone();
+    search.fill_from(&mut state, &receivers);
+    while !search.pool.is_empty() {
+        if !search.open_best(&mut state) {
             return None;
         }
     }
@@ -170,16 +175,29 @@ fn typical_price(state: &State<'_, '_>) -> i64 {
 
 impl<'g, 'b> Search<'g, 'b> {
     fn new(present: &State<'_, '_>, goal: &'g Goal<'b>, seed: u64) -> Self {
+        let model = present.model;
+        let places = model.relations.places(model.signatures);
+        let mut good = vec![Vec::new(); places.iter().copied().max().map_or(0, |most| most + 1)];
+        for machine in good_machines(present, goal) {
+            good[places[model.machines[machine].sig]].push(machine);
+        }
+        for machines in &mut good {
+            machines.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
+        }
         Self {
             goal,
             random: Random::new(seed),
-            good: good_machines(present, goal),
+            places,
+            good,
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
             receivers: Vec::new(),
             lonely: present.lonely(),
-            has_spread: !present.model.relations.spreads.is_empty(),
+            lifted: Vec::new(),
+            pool: Pool::default(),
+            trial: Trial::new(&model.relations),
+            ruined: Vec::new(),
         }
     }
 
@@ -200,12 +218,13 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     fn refresh(&mut self, state: &State<'_, '_>) {
-        let nodes = state.nodes();
-        let may_close = |host: usize| host >= nodes || state.model.hosts[host].keep.is_none();
+        let (nodes, model) = (state.nodes(), state.model);
+        let may_close = |host: usize| host >= nodes || model.hosts[host].keep.is_none();
         self.closable = (0..state.open.len()).filter(|host| state.open[*host] && may_close(*host)).collect();
         self.closed = (0..nodes).filter(|host| !state.open[*host]).collect();
         self.receivers = (0..state.open.len())
-            .filter(|h| state.open[*h] && (*h >= nodes || state.model.hosts[*h].receives))
+            .filter(|h| state.open[*h] && (*h >= nodes || model.hosts[*h].receives))
+            .filter(|h| has_room(&model.least_request, &state.room[*h], model.dims))
             .collect();
         let mut hot: Vec<(i64, usize)> = self
             .closable
@@ -220,40 +239,54 @@ impl<'g, 'b> Search<'g, 'b> {
         self.hot = hot.into_iter().map(|(_, host)| host).collect();
     }
 
-    /// One step; whether every pod that was lifted has a place again.
-    fn step(&mut self, state: &mut State<'_, '_>) -> bool {
-        let mut pool: Vec<usize> = Vec::new();
-        let mut ruined: Vec<usize> = Vec::new();
+    /// Whether no spread constraint is worse for the pods that were lifted than it may be, or than it was.
+    fn keeps_spread(&self, state: &State<'_, '_>) -> bool {
+        let model = state.model;
+        self.lifted.iter().all(|class| {
+            let counts = &model.relations.profiles[model.classes[*class].profile].spread_hit;
+            counts.iter().all(|spread| excess_of(state, *spread) == 0)
+        })
+    }
+
+    /// One step; whether every pod that was lifted has a place again. Given up when it is sure to cost more
+    /// than `most`.
+    fn step(&mut self, state: &mut State<'_, '_>, most: i64) -> bool {
+        let mut lifted: Vec<usize> = Vec::new();
+        self.ruined.clear();
         let first = if self.random.chance(20) { self.random.pick(&self.hot) } else { self.wasteful_of_three(state) };
         let count = 1 + self.random.below(MOST_RUINED);
         if let Some(first) = first {
-            self.ruin(state, first, &mut pool, &mut ruined);
-            let zone = state.sig[first];
+            self.ruin(state, first, &mut lifted);
+            let place = self.places[state.sig[first]];
             for _ in 1..count {
                 let mut next = self.random.pick(&self.closable);
-                for _ in 0..3 {
-                    if next.is_some_and(|host| state.sig[host] == zone) || self.random.chance(20) {
+                let anywhere = self.random.chance(20);
+                for _ in 0..12 {
+                    if anywhere || next.is_some_and(|host| self.places[state.sig[host]] == place) {
                         break;
                     }
                     next = self.random.pick(&self.closable);
                 }
                 if let Some(next) = next {
-                    self.ruin(state, next, &mut pool, &mut ruined);
+                    self.ruin(state, next, &mut lifted);
                 }
             }
         }
+        self.order(state, &lifted);
         if self.random.chance(4)
             && let Some(host) = self.random.pick(&self.closed)
             && !state.open[host]
-            && !self.bring_home(state, host, &mut pool)
+            && !self.bring_home(state, host)
         {
             return false;
         }
-        // Items that still wait (pending pods that nothing took before) are tried again.
-        self.order(state, &mut pool);
-        self.fill_receivers(state, &mut pool);
-        while !pool.is_empty() {
-            if !self.open_best(state, &mut pool, &ruined) {
+        self.fill_receivers(state);
+        // Nodes that come back take their moves back with them.
+        let tolls: i64 = self.ruined.iter().filter_map(|host| state.model.hosts.get(*host)).map(|host| host.toll).sum();
+        while !self.pool.is_empty() {
+            // No machine holds more worth than it costs.
+            let spent = state.cost + self.goal.move_penalty * (state.toll - tolls) / MOVE;
+            if spent + self.pool.worth / 1000 > most || !self.open_best(state) {
                 return false;
             }
         }
@@ -261,197 +294,195 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     fn wasteful_of_three(&mut self, state: &State<'_, '_>) -> Option<usize> {
-        let picks: Vec<usize> =
-            (0..3).filter_map(|_| self.random.pick(&self.closable)).filter(|host| state.open[*host]).collect();
-        picks.into_iter().max_by_key(|host| (self.waste(state, *host), *host))
+        let picks = [(); 3].map(|()| self.random.pick(&self.closable).filter(|host| state.open[*host]));
+        picks.into_iter().flatten().max_by_key(|host| (self.waste(state, *host), *host))
     }
 
-    fn ruin(&self, state: &mut State<'_, '_>, host: usize, pool: &mut Vec<usize>, ruined: &mut Vec<usize>) {
+    fn ruin(&mut self, state: &mut State<'_, '_>, host: usize, lifted: &mut Vec<usize>) {
         if !state.open[host] {
             return;
         }
-        for item in state.pods[host].clone() {
+        while let Some(item) = state.pods[host].last().copied() {
             state.lift(item);
-            pool.push(item);
+            lifted.push(item);
         }
         state.close(host);
-        ruined.push(host);
+        self.ruined.push(host);
     }
 
     /// Opens a closed node and brings its own pods back, wherever they are; `false` leaves things half
     /// done, to be undone by the caller.
-    fn bring_home(&self, state: &mut State<'_, '_>, host: usize, pool: &mut Vec<usize>) -> bool {
+    fn bring_home(&mut self, state: &mut State<'_, '_>, host: usize) -> bool {
         state.reopen(host);
-        for item in state.model.hosts[host].home.clone() {
-            if state.at[item] == NOWHERE {
-                pool.retain(|other| *other != item);
+        let model = state.model;
+        for item in &model.hosts[host].home {
+            let class = model.items[*item].class;
+            if state.at[*item] == NOWHERE {
+                self.pool.remove(class, *item);
             } else {
-                state.lift(item);
+                state.lift(*item);
+                self.lifted.push(class);
             }
-            let class = state.model.items[item].class;
             // At home a pod may break a rule that holds only when it is placed anew; room it must have.
-            if state.conflict(class, host).is_some() || !state.has_room(&state.model.classes[class].request, host) {
+            if state.conflict(class, host).is_some() || !state.has_room(&model.classes[class].request, host) {
                 return false;
             }
-            state.place(item, host);
+            state.place(*item, host);
         }
         true
     }
 
-    /// Sorts the pool: dear pods first, by one of three measures, with noise.
-    fn order(&mut self, state: &State<'_, '_>, pool: &mut Vec<usize>) {
+    /// Makes a pool of pods: dear ones first, by one of three measures, with noise.
+    fn order(&mut self, state: &State<'_, '_>, lifted: &[usize]) {
         let measure = self.random.below(4);
-        let mut keyed: Vec<(bool, i64, usize)> = pool
-            .iter()
-            .map(|item| {
-                let class = state.model.items[*item].class;
-                let kind = &state.model.classes[class];
-                let size = match measure {
-                    0 | 1 => self.goal.bound.worth[class],
-                    2 => kind.request[crate::model::CPU] * 1000,
-                    _ => kind.request[crate::model::MEMORY] >> 10,
-                };
-                let noise = 900 + i64::try_from(self.random.next() % 200).unwrap_or(0);
-                let follows = !state.model.relations.profiles[kind.profile].affinity_own.is_empty();
-                (follows, -(size / 1000 * noise), *item)
-            })
-            .collect();
+        let model = state.model;
+        let mut classes: Vec<(usize, usize)> = lifted.iter().map(|item| (model.items[*item].class, *item)).collect();
+        classes.sort_unstable();
+        let mut keyed: Vec<(bool, i64, usize, usize)> = Vec::with_capacity(classes.len());
+        for (class, item) in classes {
+            if let Some((follows, key, ..)) = keyed.last().copied().filter(|(.., last, _)| *last == class) {
+                keyed.push((follows, key, class, item));
+                continue;
+            }
+            let kind = &model.classes[class];
+            let size = match measure {
+                0 | 1 => self.goal.bound.worth[class],
+                2 => kind.request[CPU] * 1000,
+                _ => kind.request[MEMORY] >> 10,
+            };
+            let noise = 900 + i64::try_from(self.random.next() % 200).unwrap_or(0);
+            let follows = !model.relations.profiles[kind.profile].affinity_own.is_empty();
+            keyed.push((follows, -(size / 1000 * noise), class, item));
+        }
         keyed.sort_unstable();
-        pool.clear();
-        pool.extend(keyed.into_iter().map(|(_, _, item)| item));
+        self.pool.fill(model, &self.goal.bound.worth, keyed.into_iter().map(|(.., item)| item));
+        self.lifted.clear();
+        self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
     }
 
     /// Places pods of the pool into room that open hosts have.
-    fn fill_receivers(&mut self, state: &mut State<'_, '_>, pool: &mut Vec<usize>) {
+    fn fill_receivers(&mut self, state: &mut State<'_, '_>) {
         let sample = match self.random.below(6) {
             0 => return,
             1 => 6,
             2 => 16,
-            _ => self.receivers.len(),
+            _ => MOST_RECEIVERS,
         };
         let chosen: Vec<usize> = if sample >= self.receivers.len() {
             self.receivers.iter().copied().filter(|host| state.open[*host]).collect()
         } else {
             (0..sample).filter_map(|_| self.random.pick(&self.receivers)).filter(|host| state.open[*host]).collect()
         };
-        self.fill_from(state, pool, chosen);
+        self.fill_from(state, &chosen);
     }
 
     /// Places pods of the pool on these hosts, each where the least worth of room is left.
-    fn fill_from(&self, state: &mut State<'_, '_>, pool: &mut Vec<usize>, chosen: Vec<usize>) {
+    fn fill_from(&mut self, state: &mut State<'_, '_>, chosen: &[usize]) {
         let mut rooms: Vec<i64> = chosen.iter().map(|host| self.goal.bound.units.worth(&state.room[*host])).collect();
-        pool.retain(|item| {
-            let class = state.model.items[*item].class;
-            let worth = self.goal.bound.worth[class];
-            let mut best: Option<(i64, usize)> = None;
-            for (index, host) in chosen.iter().enumerate() {
-                // A host left with less than another is the better one; one that is left with less than nothing is full.
-                if best.is_none_or(|(least, _)| rooms[index] < least) && state.fits(class, *host) {
-                    best = Some((rooms[index], index));
+        for index in 0..self.pool.lots.len() {
+            let (class, worth) = (self.pool.lots[index].class, self.pool.lots[index].worth);
+            while self.pool.lots[index].count > 0 {
+                let mut best: Option<(i64, usize)> = None;
+                for (place, host) in chosen.iter().enumerate() {
+                    // A host left with less than another is the better one; one that is left with less than nothing
+                    // is full.
+                    if best.is_none_or(|(least, _)| rooms[place] < least) && state.fits(class, *host) {
+                        best = Some((rooms[place], place));
+                    }
                 }
+                let Some((_, place)) = best else { break };
+                state.place(self.pool.take(index), chosen[place]);
+                rooms[place] -= worth;
             }
-            let Some((_, index)) = best else { return true };
-            state.place(*item, chosen[index]);
-            rooms[index] -= worth;
-            false
-        });
+        }
     }
 
     /// Opens the host that takes most worth for its price and packs it; `false` when none takes anything.
-    fn open_best(&mut self, state: &mut State<'_, '_>, pool: &mut Vec<usize>, ruined: &[usize]) -> bool {
-        let pool_worth = self.worth_of(state, pool);
+    fn open_best(&mut self, state: &mut State<'_, '_>) -> bool {
         let mut best: Option<(i128, Option<usize>, usize)> = None;
-        let consider = |best: &mut Option<(i128, Option<usize>, usize)>,
-                        cost: i64,
-                        worth: i64,
-                        reopened: Option<usize>,
-                        machine: usize| {
-            if worth <= 0 {
-                return;
-            }
-            // Cost per worth, in parts per billion: what the whole pool would cost at this rate.
-            let rate = i128::from(cost.max(0)) * 1_000_000_000 / i128::from(worth);
-            if best.is_none_or(|(least, _, _)| rate < least) {
-                *best = Some((rate, reopened, machine));
-            }
-        };
-        for host in ruined.iter().copied() {
+        for index in 0..self.ruined.len() {
+            let host = self.ruined[index];
             if host >= state.nodes() || state.open[host] {
                 continue;
             }
-            let mark = state.mark();
-            let mut trial = pool.clone();
-            if self.bring_home(state, host, &mut trial) {
-                let left: i64 = self.pack(state, host, &mut trial);
-                let cost = self.cost_of(state, host);
-                consider(&mut best, cost, pool_worth - left, Some(host), 0);
+            let (mark, pool) = (state.mark(), self.pool.mark());
+            let before = self.pool.worth;
+            if self.bring_home(state, host) {
+                self.pack(state, host);
+                consider(&mut best, self.cost_of(state, host), before - self.pool.worth, Some(host), 0);
             }
             state.undo(mark);
+            self.pool.undo(pool);
         }
-        for _ in 0..TRIED_MACHINES.min(self.good.len()) {
-            let Some(machine) = self.random.pick(&self.good) else { break };
-            let mark = state.mark();
-            if let Some(host) = state.boot(machine) {
-                let mut trial: Vec<usize> = pool.iter().copied().take(TRIED_PODS).collect();
-                let worth = self.worth_of(state, &trial);
-                let left = self.pack(state, host, &mut trial);
-                consider(&mut best, state.model.machines[machine].offer.price, worth - left, None, machine);
+        let mut tried = [usize::MAX; MOST_RUINED + 1];
+        let elsewhere = self.random.chance(20).then(|| self.random.below(self.good.len()));
+        let ruined = self.ruined.iter().map(|host| self.places[state.sig[*host]]);
+        for (place, number) in tried.iter_mut().zip(ruined.chain(elsewhere)) {
+            *place = number;
+        }
+        if self.ruined.is_empty() {
+            (0..self.good.len()).for_each(|place| self.try_machines(state, place, &mut best));
+        }
+        for index in 0..tried.len() {
+            if tried[index] != usize::MAX && !tried[..index].contains(&tried[index]) {
+                self.try_machines(state, tried[index], &mut best);
             }
-            state.undo(mark);
         }
-        self.consider_for_all(state, pool, pool_worth, &mut best);
+        self.consider_for_all(state, &mut best);
         match best {
             Some((_, Some(host), _)) => {
-                self.bring_home(state, host, pool);
-                self.pack(state, host, pool);
+                self.bring_home(state, host);
+                self.pack(state, host);
                 true
             }
-            Some((_, None, machine)) => {
-                let Some(host) = state.boot(machine) else { return false };
-                self.pack(state, host, pool);
-                true
-            }
-            None => self.cheapest_for_one(state, pool),
+            Some((_, None, machine)) => self.boot(state, machine),
+            None => self.cheapest_for_one(state),
         }
     }
 
-    fn worth_of(&self, state: &State<'_, '_>, pool: &[usize]) -> i64 {
-        pool.iter().map(|item| self.goal.bound.worth[state.model.items[*item].class].max(1)).sum()
+    /// Tries the machines of a place that are worth trying.
+    fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
+        for machine in &self.good[place] {
+            let price = state.model.machines[*machine].offer.price;
+            // None that is dearer could be cheaper for what it takes, even if it took all.
+            if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
+                return;
+            }
+            if state.may_boot(*machine) {
+                let worth = self.trial.pack(state, *machine, &self.pool);
+                consider(best, price, worth, None, *machine);
+            }
+        }
+    }
+
+    /// Boots a machine and packs it as it was tried; `false` when that is not possible.
+    fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
+        let worth = self.trial.pack(state, machine, &self.pool);
+        let Some(host) = state.boot(machine) else { return false };
+        for (lot, count) in &self.trial.picks {
+            for _ in 0..*count {
+                state.place(self.pool.take(*lot), host);
+            }
+        }
+        worth > 0
     }
 
     /// The cheapest machines that could take the whole pool by volume.
-    fn consider_for_all(
-        &self,
-        state: &mut State<'_, '_>,
-        pool: &[usize],
-        pool_worth: i64,
-        best: &mut Option<(i128, Option<usize>, usize)>,
-    ) {
-        let mut volume: Amounts = [0; DIMS];
-        for item in pool {
-            add(&mut volume, &state.model.classes[state.model.items[*item].class].request);
-        }
+    fn consider_for_all(&mut self, state: &State<'_, '_>, best: &mut Option<(i128, Option<usize>, usize)>) {
+        let model = state.model;
+        let volume = self.pool.volume(model);
         let mut tried = 0;
-        for machine in &state.model.by_price {
-            let kind = &state.model.machines[*machine];
-            if !has_room(&volume, &kind.room, state.model.dims) {
-                continue;
-            }
-            let rate = i128::from(kind.offer.price) * 1_000_000_000 / i128::from(pool_worth);
-            if tried == TRIED_FOR_ALL || best.is_some_and(|(least, _, _)| rate >= least) {
+        for machine in &model.by_price {
+            let kind = &model.machines[*machine];
+            let rate = rate(kind.offer.price, self.pool.worth);
+            if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
                 return;
             }
+            if !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
+                continue;
+            }
             tried += 1;
-            let mark = state.mark();
-            let left = match state.boot(*machine) {
-                Some(host) => {
-                    let mut trial = pool.to_vec();
-                    self.pack(state, host, &mut trial)
-                }
-                None => pool_worth,
-            };
-            state.undo(mark);
-            if left == 0 {
+            if self.trial.pack(state, *machine, &self.pool) == self.pool.worth {
                 *best = Some((rate, None, *machine));
                 return;
             }
@@ -459,31 +490,43 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// Boots the cheapest machine that takes the first pod of the pool.
-    fn cheapest_for_one(&self, state: &mut State<'_, '_>, pool: &mut Vec<usize>) -> bool {
-        let Some(item) = pool.first().copied() else { return true };
+    fn cheapest_for_one(&mut self, state: &mut State<'_, '_>) -> bool {
+        let Some(lot) = self.pool.lots.iter().position(|lot| lot.count > 0) else { return true };
+        let item = self.pool.take(lot);
         drain::boot_for(state, item);
         let host = state.at[item];
         if host == NOWHERE {
             return false;
         }
-        pool.remove(0);
-        self.pack(state, host, pool);
+        self.pack(state, host);
         true
     }
 
-    /// Packs what fits onto a host, in the pool's order; the worth of what is left.
-    fn pack(&self, state: &mut State<'_, '_>, host: usize, pool: &mut Vec<usize>) -> i64 {
-        let mut left = 0;
-        pool.retain(|item| {
-            let class = state.model.items[*item].class;
-            if state.fits(class, host) {
-                state.place(*item, host);
-                return false;
+    /// Packs what fits onto an open host, in the pool's order.
+    fn pack(&mut self, state: &mut State<'_, '_>, host: usize) {
+        for index in 0..self.pool.lots.len() {
+            while self.pool.lots[index].count > 0 && state.fits(self.pool.lots[index].class, host) {
+                state.place(self.pool.take(index), host);
             }
-            left += self.goal.bound.worth[class].max(1);
-            true
-        });
-        left
+        }
+    }
+}
+
+/// Cost per worth, in parts per billion: what a pool would cost at this rate.
+fn rate(cost: i64, worth: i64) -> i128 {
+    i128::from(cost.max(0)) * 1_000_000_000 / i128::from(worth.max(1))
+}
+
+/// Takes note of a host that takes so much worth, if it is the best so far.
+fn consider(
+    best: &mut Option<(i128, Option<usize>, usize)>,
+    cost: i64,
+    worth: i64,
+    reopened: Option<usize>,
+    machine: usize,
+) {
+    if worth > 0 && best.is_none_or(|(least, ..)| rate(cost, worth) < least) {
+        *best = Some((rate(cost, worth), reopened, machine));
     }
 }
 

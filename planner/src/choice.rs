@@ -1,0 +1,129 @@
+//! Which of the placements that were found becomes the plan.
+//!
+//! A placement is worth what the scheduler makes of it. To know that is work: it is settled on the compiled
+//! model first, and what looks cheapest there is settled again on the reference, which alone is believed. The
+//! next is always the one that is cheapest as far as is known, so that those are left alone which could not
+//! become cheaper than what is believed already.
+
+use journal_schema::policy::Actuation;
+
+use crate::model::Model;
+use crate::outlook;
+use crate::search::Goal;
+use crate::sequence::{Change, Rules, work_of};
+use crate::settle::{Candidate, LARGE_REHEARSAL, price_of};
+use crate::state::State;
+use crate::waves;
+
+/// Where a rehearsal is large, a scheduler that nobody leads ends this share of the present cost above a
+/// placement at least, as a divisor: what is led is believed if it is no further away.
+const UNLED_SHARE: i64 = 50;
+
+/// How much is known of a candidate.
+enum Stage<'m, 'a> {
+    /// It was found, by its number.
+    Found(usize),
+    /// It was settled on the compiled model.
+    Looked(Candidate<'m, 'a>),
+    /// It was settled on the reference.
+    Believed(Candidate<'m, 'a>),
+}
+
+struct Waiting<'m, 'a> {
+    /// Price as far as is known: the true one is hardly ever lower.
+    price: i64,
+    /// Among equals: the lowest is looked at first.
+    rank: usize,
+    stage: Stage<'m, 'a>,
+}
+
+/// The candidates that are left, cheapest first.
+pub(crate) struct Choice<'m, 'a, 'g, 'b> {
+    model: &'m Model<'a>,
+    goal: &'g Goal<'b>,
+    found: Vec<State<'m, 'a>>,
+    waiting: Vec<Waiting<'m, 'a>>,
+}
+
+impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
+    /// All that follow from placements, the best of which comes first.
+    pub(crate) fn new(model: &'m Model<'a>, goal: &'g Goal<'b>, found: Vec<State<'m, 'a>>) -> Self {
+        let disruption = &model.input.policy.disruption;
+        let steered = disruption.steering && disruption.actuation != Actuation::RollingUpdate;
+        let mut choice = Self { model, goal, found, waiting: Vec::new() };
+        if steered {
+            choice.lead()
+        } else {
+            choice.look_at_all()
+        }
+        choice
+    }
+
+    /// Leads the scheduler to the best placement. The others, and that one without being led, are looked at when
+    /// that turns out to be dearer than they could be.
+    fn lead(&mut self) {
+        let Some(first) = self.found.first() else { return };
+        let led = Candidate::settle(self.model, self.goal, waves::led(first), &first.at, Rules::Compiled);
+        let large = work_of(self.model, &led.change, led.rehearsal.steps.len()) >= LARGE_REHEARSAL;
+        let count = self.found.len();
+        for (number, state) in self.found.iter().enumerate() {
+            let floor = price_of(self.model, &Change::of(state), state.homeless, self.goal.move_penalty);
+            let present: i64 = self.model.hosts.iter().filter_map(|host| host.price).sum();
+            let unled = if large { present / UNLED_SHARE } else { 0 };
+            // Among equals the one that changes least, which the search gives last; and one that leads nobody.
+            let rank = if large { 2 * count - number } else { count - number };
+            self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });
+        }
+        self.waiting.push(Waiting { price: led.price, rank: count + 1, stage: Stage::Looked(led) });
+    }
+
+    /// Settles every placement on the compiled model, and makes the best cheaper.
+    fn look_at_all(&mut self) {
+        let mut candidates: Vec<Candidate<'m, 'a>> =
+            self.found.iter().rev().map(|state| self.settle(Change::of(state), &state.at, Rules::Compiled)).collect();
+        candidates.sort_by_key(|candidate| candidate.price);
+        // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
+        let first = candidates.first();
+        let small =
+            first.is_some_and(|first| outlook::is_drawn(self.model, &first.change, first.rehearsal.steps.len()));
+        for candidate in candidates.iter_mut().take(1 + usize::from(small)) {
+            candidate.polish(self.model, self.goal, Rules::Compiled);
+        }
+        candidates.sort_by_key(|candidate| candidate.price);
+        let waiting = |(rank, candidate): (usize, Candidate<'m, 'a>)| Waiting {
+            price: candidate.price,
+            rank,
+            stage: Stage::Looked(candidate),
+        };
+        self.waiting = candidates.into_iter().enumerate().map(waiting).collect();
+    }
+
+    fn settle(&self, change: Change, placed: &[usize], rules: Rules) -> Candidate<'m, 'a> {
+        Candidate::settle(self.model, self.goal, change, placed, rules)
+    }
+
+    /// The cheapest of those that were settled on the reference; `None` when all were given out.
+    pub(crate) fn next(&mut self) -> Option<Candidate<'m, 'a>> {
+        loop {
+            let key = |index: &usize| (self.waiting[*index].price, self.waiting[*index].rank);
+            let next = (0..self.waiting.len()).min_by_key(key)?;
+            let Waiting { price, rank, stage } = self.waiting.swap_remove(next);
+            let (price, stage) = match stage {
+                Stage::Believed(candidate) => return Some(candidate),
+                Stage::Found(number) => {
+                    let state = &self.found[number];
+                    let candidate = self.settle(Change::of(state), &state.at, Rules::Compiled);
+                    (candidate.price, Stage::Looked(candidate))
+                }
+                Stage::Looked(looked) => {
+                    let mut candidate = self.settle(looked.change, &looked.rehearsal.state.at, Rules::Reference);
+                    if candidate.price > price && candidate.change.waves.is_empty() {
+                        candidate.polish(self.model, self.goal, Rules::Reference);
+                    }
+                    (candidate.price, Stage::Believed(candidate))
+                }
+            };
+            self.waiting.push(Waiting { price, rank, stage });
+        }
+    }
+}
