@@ -7,8 +7,7 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 
 use super::affinity::RequiredTerms;
-use super::matching::untolerated;
-use super::node_rules::{has_room, node_affinity, node_ports, node_unschedulable, resources_fit, taint_toleration};
+use super::node_rules::{node_affinity, node_ports, node_unschedulable, resources_fit, taint_toleration};
 use super::score::{self, Score};
 use super::snapshot::{NodeState, Snapshot};
 use super::spread::HardSpread;
@@ -67,7 +66,8 @@ impl<'a> Cycle<'a> {
 
     /// The nodes that the pod fits, by name.
     pub fn feasible(&self) -> Vec<Name> {
-        self.known().filter(|(fact, state)| self.fits(fact, state)).map(|(fact, _)| fact.name.clone()).collect()
+        let fits = |(fact, state): &(&NodeFact, &NodeState)| self.filter_known(fact, state).is_ok();
+        self.known().filter(fits).map(|(fact, _)| fact.name.clone()).collect()
     }
 
     /// Scores nodes that the pod fits, in the order given. Unknown names are left out.
@@ -85,30 +85,23 @@ impl<'a> Cycle<'a> {
     /// # Errors
     /// When the pod fits nowhere: each node and the first rule that it breaks.
     pub fn choose(&self) -> Result<Name, Vec<(Name, Reason)>> {
-        let feasible: Vec<(&NodeFact, &NodeState)> =
-            self.known().filter(|(fact, state)| self.fits(fact, state)).collect();
+        let feasible: Vec<(&NodeFact, &NodeState)> = self
+            .snapshot
+            .at_a_glance(&self.pod.spec)
+            .filter_map(|state| Some((state.fact.as_deref()?, state)))
+            .filter(|(fact, state)| self.filter_known(fact, state).is_ok())
+            .collect();
         if let [(only, _)] = feasible[..] {
             return Ok(only.name.clone());
         }
-        let mut best: Option<Score> = None;
-        for score in score::score(self.snapshot, self.pod, &feasible) {
-            if best.as_ref().is_none_or(|best| score.total() > best.total()) {
-                best = Some(score);
-            }
-        }
+        let scores = score::score(self.snapshot, self.pod, &feasible);
+        let best = scores.into_iter().max_by(|a, b| a.total().cmp(&b.total()).then_with(|| b.node.cmp(&a.node)));
         best.map(|score| score.node).ok_or_else(|| {
             let refused = |(fact, state): (&NodeFact, &NodeState)| {
                 self.filter_known(fact, state).err().map(|reason| (fact.name.clone(), reason))
             };
             self.known().filter_map(refused).collect()
         })
-    }
-
-    /// As [`Self::filter_known`] tells: the rules that refuse most nodes come first, as none is named.
-    fn fits(&self, fact: &NodeFact, state: &NodeState) -> bool {
-        has_room(&self.pod.spec, &state.used, &fact.allocatable)
-            && untolerated(&self.pod.spec.tolerations, &fact.taints).is_none()
-            && self.filter_known(fact, state).is_ok()
     }
 
     fn known(&self) -> impl Iterator<Item = (&NodeFact, &NodeState)> {

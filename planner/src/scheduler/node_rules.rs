@@ -65,14 +65,6 @@ fn protocol(port: &HostPort) -> &str {
     if port.protocol.is_empty() { "TCP" } else { &port.protocol }
 }
 
-/// Whether there is room for one more pod, CPU and memory: what [`resources_fit`] looks at first.
-pub(super) fn has_room(spec: &PodSpecFact, used: &Resources, allocatable: &Resources) -> bool {
-    let wanted = &spec.requests;
-    used.pods < allocatable.pods
-        && (wanted.cpu.0 <= 0 || wanted.cpu <= allocatable.cpu - used.cpu)
-        && (wanted.memory.0 <= 0 || wanted.memory <= allocatable.memory - used.memory)
-}
-
 /// Plugin NodeResourcesFit: room for one more pod, and for every resource that the pod asks for. A
 /// resource that is not asked for is not looked at, even when the node has less than nothing left.
 pub(super) fn resources_fit(spec: &PodSpecFact, used: &Resources, allocatable: &Resources) -> Result<(), Reason> {

@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use journal_schema::facts::{
-    Key, Kind, Labels, NodeFact, Object, PodFact, PodSpecFact, PodTerm, PvFact, Selector, WorkloadFact, WorkloadId,
-    WorkloadKind,
+    Key, Kind, Labels, NodeFact, Object, PodFact, PodSpecFact, PodTerm, PvFact, Selector, Taint, TaintEffect,
+    WorkloadFact, WorkloadId, WorkloadKind,
 };
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
@@ -19,6 +19,7 @@ use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::cycle::Cycle;
 use super::kinds::{KindNumber, Kinds, Places, add, hook_of};
+use super::matching::untolerated;
 use super::score::Score;
 
 /// What a container without a CPU request counts as when nodes are scored.
@@ -36,6 +37,10 @@ pub struct Snapshot {
     /// The places by name.
     order: Vec<usize>,
     slots: Vec<NodeState>,
+    /// By place: what refuses most pods.
+    glances: Vec<Glance>,
+    /// Numbers of the sets of taints that keep pods off a node.
+    taints: BTreeMap<Vec<Taint>, u32>,
     /// Places that no node has.
     free: Vec<usize>,
     topology: Topology,
@@ -106,6 +111,32 @@ pub(super) struct OwnedTerm {
 
 /// Weight, when nodes are scored, of another pod's *required* affinity.
 const REQUIRED_AFFINITY_WEIGHT: i64 = 1;
+
+/// What refuses most pods, in few words: all nodes are looked at for every pod.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Glance {
+    cpu: i64,
+    memory: i64,
+    /// Zero where no node is known.
+    pods: i64,
+    /// The number of its taints that keep pods off.
+    taints: u32,
+}
+
+impl Glance {
+    fn of(state: &NodeState, taints: u32) -> Self {
+        let Some(fact) = &state.fact else { return Self::default() };
+        let (has, used) = (&fact.allocatable, &state.used);
+        Self { cpu: has.cpu.0 - used.cpu.0, memory: has.memory.0 - used.memory.0, pods: has.pods - used.pods, taints }
+    }
+
+    /// Whether a node may take a pod, as far as room for one more pod, CPU and memory tell.
+    fn has_room(&self, requests: &Resources) -> bool {
+        self.pods > 0
+            && (requests.cpu.0 <= 0 || requests.cpu.0 <= self.cpu)
+            && (requests.memory.0 <= 0 || requests.memory.0 <= self.memory)
+    }
+}
 
 /// One node, or only the pods bound to a name whose node is not known.
 #[derive(Clone, Debug, Default)]
@@ -223,14 +254,20 @@ impl Snapshot {
         let node = node.into();
         let row = self.topology.row(&node.labels);
         let place = self.place(&node.name);
+        let hard = |taint: &&Taint| matches!(taint.effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
+        let repelling: Vec<Taint> = node.taints.iter().filter(hard).cloned().collect();
+        let next = u32::try_from(self.taints.len()).unwrap_or(u32::MAX);
+        let taints = *self.taints.entry(repelling).or_insert(next);
         self.slots[place].row = row;
         self.slots[place].fact = Some(node);
+        self.glances[place] = Glance::of(&self.slots[place], taints);
     }
 
     /// Takes a node away. Pods bound to it stay bound to its name and count nowhere.
     pub fn remove_node(&mut self, name: &str) -> Option<Arc<NodeFact>> {
         let place = *self.places.get(name)?;
         let fact = self.slots[place].fact.take();
+        self.glances[place] = Glance::default();
         self.forget_if_empty(name, place);
         fact
     }
@@ -243,9 +280,11 @@ impl Snapshot {
         let place = self.free.pop().unwrap_or(self.slots.len());
         let state = NodeState { place, ..NodeState::default() };
         if place == self.slots.len() {
-            self.slots.push(state)
+            self.slots.push(state);
+            self.glances.push(Glance::default());
         } else {
-            self.slots[place] = state
+            self.slots[place] = state;
+            self.glances[place] = Glance::default();
         }
         self.places.insert(name.clone(), place);
         let later = self.places.range::<str, _>((Bound::Excluded(name.as_str()), Bound::Unbounded)).next();
@@ -274,6 +313,7 @@ impl Snapshot {
         state.used.pods = count(&state.pods);
         let (cpu, memory) = scored_requests(&pod.spec);
         state.scored = (state.scored.0 + cpu, state.scored.1 + memory);
+        self.glances[place] = Glance::of(state, self.glances[place].taints);
         let kind = self.kinds.number(&pod);
         self.count(&pod, kind, place, 1);
         self.pods.insert(pod.key.clone(), BoundPod { pod, node: node.clone(), kind });
@@ -290,6 +330,7 @@ impl Snapshot {
             state.used.pods = count(&state.pods);
             let (cpu, memory) = scored_requests(&pod.spec);
             state.scored = (state.scored.0 - cpu, state.scored.1 - memory);
+            self.glances[place] = Glance::of(state, self.glances[place].taints);
             self.forget_if_empty(&node, place);
         }
         Some((pod, node))
@@ -313,6 +354,17 @@ impl Snapshot {
     /// Every place that a name has, by name.
     pub(super) fn states(&self) -> impl Iterator<Item = &NodeState> {
         self.order.iter().map(|place| &self.slots[*place])
+    }
+
+    /// Known nodes, by place, that may take a pod as far as room and taints tell. A resource of another kind,
+    /// and every other rule, may still refuse it.
+    pub(super) fn at_a_glance<'s>(&'s self, spec: &'s PodSpecFact) -> impl Iterator<Item = &'s NodeState> {
+        let mut tolerated = vec![false; self.taints.len()];
+        for (taints, number) in &self.taints {
+            tolerated[*number as usize] = untolerated(&spec.tolerations, taints).is_none();
+        }
+        let fits = move |glance: &Glance| glance.has_room(&spec.requests) && tolerated[glance.taints as usize];
+        self.glances.iter().zip(&self.slots).filter(move |(glance, _)| fits(glance)).map(|(_, state)| state)
     }
 
     /// One more than the largest place.
