@@ -95,6 +95,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         steps: limits.search_steps,
         branches: limits.mip_nodes,
         seed: input.iteration,
+        threads: limits.threads,
     };
     let mut choice = Choice::new(&model, &goal, search::solve(&model, &goal));
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };

@@ -323,6 +323,57 @@ impl<'m, 'a> State<'m, 'a> {
         }
     }
 
+    /// Lets new machines take these slots only, and of those whose number is limited no more than a share of what
+    /// may still be booted.
+    pub(crate) fn restrict(&mut self, slots: &[usize], shares: u32) {
+        let nodes = self.nodes();
+        for (booted, machine) in self.booted.iter_mut().zip(&self.model.machines) {
+            if let Some(most) = machine.offer.most {
+                *booted = most - most.saturating_sub(*booted) / shares.max(1);
+            }
+        }
+        self.free_slots = slots.iter().rev().copied().filter(|slot| *slot >= nodes && !self.open[*slot]).collect();
+    }
+
+    /// Takes over what another placement has in some slots: between the two only pods within these slots have
+    /// moved. To be followed by [`Self::sum_up`].
+    pub(crate) fn adopt(&mut self, other: &State<'m, 'a>, slots: &[usize]) {
+        for slot in slots.iter().copied() {
+            self.room[slot] = other.room[slot];
+            self.open[slot] = other.open[slot];
+            self.sig[slot] = other.sig[slot];
+            self.machine[slot] = other.machine[slot];
+            self.pods[slot].clone_from(&other.pods[slot]);
+            for item in &other.pods[slot] {
+                self.at[*item] = slot;
+            }
+        }
+    }
+
+    /// Sums and counts anew, after slots were taken over.
+    pub(crate) fn sum_up(&mut self) {
+        let (model, nodes) = (self.model, self.nodes());
+        self.counters = Counters::new(&model.relations, self.open.len());
+        for (item, host) in model.items.iter().zip(&self.at).filter(|(_, host)| **host != NOWHERE) {
+            self.counters.change(&model.relations, model.classes[item.class].profile, self.sig[*host], *host, true);
+        }
+        self.booted = vec![0; model.machines.len()];
+        (self.cost, self.toll) = (0, 0);
+        for slot in 0..self.open.len() {
+            match (slot < nodes, self.open[slot]) {
+                (true, true) => self.cost += model.hosts[slot].price.unwrap_or(0),
+                (true, false) => self.toll += model.hosts[slot].toll,
+                (false, true) => {
+                    self.booted[self.machine[slot]] += 1;
+                    self.cost += model.machines[self.machine[slot]].offer.price;
+                }
+                (false, false) => {}
+            }
+        }
+        self.free_slots = (nodes..self.open.len()).rev().filter(|slot| !self.open[*slot]).collect();
+        self.log.clear();
+    }
+
     /// Forgets how to undo: what was done stays done.
     pub(crate) fn commit(&mut self) {
         self.log.clear();

@@ -86,7 +86,7 @@ impl<'m, 'a> Run<'m, 'a> {
         let mut state = State::present(model, movable + model.pending.len() + 1);
         let placeable = |item: usize| model.items[item].standing.blocked.is_none();
         let bound = bound::by_volume(&Problem::new(model, &placeable), model.classes.len());
-        place_pending(&mut state, &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0 });
+        place_pending(&mut state, &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0, threads: 1 });
         state.commit();
         Self { state, commands: 0, evictions: 0 }
     }

@@ -6,6 +6,7 @@
 
 mod drain;
 mod exact;
+mod parts;
 mod pool;
 pub(crate) mod random;
 mod ruin;
@@ -33,6 +34,8 @@ pub(crate) struct Goal<'b> {
     pub(crate) branches: u32,
     /// Seed of its choices.
     pub(crate) seed: u64,
+    /// Threads; the outcome is the same for any number.
+    pub(crate) threads: u32,
 }
 
 impl Goal<'_> {
@@ -61,15 +64,17 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     drained.commit();
     let mut start = drained.clone();
     if goal.steps > 0 {
-        for percent in THRESHOLDS {
-            if let Some(state) = ruin::close_wasteful(&kept, goal, percent)
-                && goal.price(&state) < goal.price(&start)
-            {
+        let closed = parts::in_parallel(goal.threads, &THRESHOLDS, |percent| {
+            let state = ruin::close_wasteful(&kept, goal, *percent)?;
+            Some((goal.price(&state), state))
+        });
+        for (price, state) in closed.into_iter().flatten() {
+            if price < goal.price(&start) {
                 start = state;
             }
         }
     }
-    let improved = ruin::improve(&present, start, goal, goal.steps, goal.seed);
+    let improved = parts::improve_all(&present, start, goal);
     let mut found = vec![improved, drained, kept];
     if goal.branches > 0 {
         found.extend(exact::solve(&present, goal));

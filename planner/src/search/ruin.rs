@@ -21,53 +21,50 @@ const MOST_RECEIVERS: usize = 48;
 /// Machines that are tried for all of the rest at once.
 const TRIED_FOR_ALL: usize = 3;
 
-/// A placement without its counters, to return to.
-struct Snapshot {
-    price: i64,
-    at: Vec<usize>,
-    open: Vec<bool>,
-    machine: Vec<usize>,
+/// What part of a cluster is searched.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// Host slots that may be closed, opened or filled, ascending.
+    pub(super) slots: Vec<usize>,
+    /// The place that all of them are in; `None` when they are in several.
+    pub(super) place: Option<usize>,
+    /// By slot: whether it is one of them.
+    within: Vec<bool>,
 }
 
-impl Snapshot {
-    fn of(state: &State<'_, '_>, price: i64) -> Self {
-        Self { price, at: state.at.clone(), open: state.open.clone(), machine: state.machine.clone() }
+impl Scope {
+    /// These slots.
+    pub(super) fn new(state: &State<'_, '_>, slots: Vec<usize>, place: Option<usize>) -> Self {
+        let mut within = vec![false; state.open.len()];
+        for slot in &slots {
+            within[*slot] = true;
+        }
+        Self { slots, place, within }
     }
 
-    /// The placement as a state; slots of new machines may be numbered anew.
-    fn restore<'m, 'a>(&self, present: &State<'m, 'a>) -> State<'m, 'a> {
-        let mut state = present.clone();
-        let nodes = state.nodes();
-        for host in (0..nodes).filter(|host| !self.open[*host]) {
-            for item in state.pods[host].clone() {
-                state.lift(item);
-            }
-            state.close(host);
-        }
-        let mut slots = vec![NOWHERE; self.open.len()];
-        for (host, slot) in slots.iter_mut().enumerate() {
-            if host < nodes {
-                *slot = host;
-            } else if self.open[host]
-                && let Some(booted) = state.boot(self.machine[host])
-            {
-                *slot = booted;
-            }
-        }
-        for item in 0..self.at.len() {
-            let host = self.at[item];
-            if host != NOWHERE && state.at[item] == NOWHERE && slots[host] != NOWHERE {
-                state.place(item, slots[host]);
-            }
-        }
-        state.commit();
-        state
+    /// All of a cluster.
+    pub(super) fn whole(state: &State<'_, '_>) -> Self {
+        Self::new(state, (0..state.open.len()).collect(), None)
     }
+
+    fn has(&self, slot: usize) -> bool {
+        slot == NOWHERE || self.within[slot]
+    }
+}
+
+/// How long is searched, and how bold at first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) steps: u32,
+    /// How much dearer a placement may become in the first steps, as a share of a typical host's price.
+    pub(super) heat_percent: i64,
+    pub(super) seed: u64,
 }
 
 /// The search's working memory.
 struct Search<'g, 'b> {
     goal: &'g Goal<'b>,
+    scope: &'g Scope,
     random: Random,
     /// By signature: where hosts of it are, the same for all that rules between pods see alike.
     places: Vec<usize>,
@@ -89,20 +86,21 @@ struct Search<'g, 'b> {
     ruined: Vec<usize>,
 }
 
-/// Improves a placement by `steps` steps; never returns a worse one.
+/// Improves a placement within a scope; never returns a worse one.
 pub(super) fn improve<'m, 'a>(
-    present: &State<'m, 'a>,
     start: State<'m, 'a>,
+    lonely: u32,
     goal: &Goal<'_>,
-    steps: u32,
-    seed: u64,
+    scope: &Scope,
+    pace: Pace,
 ) -> State<'m, 'a> {
     let mut state = start;
-    let mut search = Search::new(present, goal, seed);
+    state.commit();
+    let mut search = Search::new(&state, lonely, goal, scope, pace.seed);
     let mut price = goal.price(&state);
-    let mut best = Snapshot::of(&state, price);
-    let heat = typical_price(&state) / 12;
-    for step in 0..steps {
+    let mut best = price;
+    let heat = typical_price(&state) * pace.heat_percent / 100;
+    for step in 0..pace.steps {
         if step % HOT_LIST_STEPS == 0 {
             search.refresh(&state);
         }
@@ -110,28 +108,33 @@ pub(super) fn improve<'m, 'a>(
             break;
         }
         let mark = state.mark();
-        let left = i64::from(steps - step);
-        let allowance = heat * left / i64::from(steps) * i64::try_from(search.random.next() % 1000).unwrap_or(0) / 1000;
+        let left = i64::from(pace.steps - step);
+        let noise = i64::try_from(search.random.next() % 1000).unwrap_or(0);
+        let allowance = heat * left / i64::from(pace.steps) * noise / 1000;
         let done = search.step(&mut state, price + allowance);
         let now = goal.price(&state);
         if done && now <= price + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
-            state.commit();
             price = now;
-            if price < best.price {
-                best = Snapshot::of(&state, price);
+            if price < best {
+                best = price;
+                state.commit();
             }
         } else {
             state.undo(mark);
         }
     }
-    best.restore(present)
+    // What came after the best is taken back.
+    state.undo(0);
+    state
 }
 
 /// Closes the most wasteful `percent` of the nodes that may leave and packs their pods anew: into the
 /// room of the others first, then onto new machines. `None` when a pod finds no place.
 pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, percent: usize) -> Option<State<'m, 'a>> {
     let mut state = start.clone();
-    let mut search = Search::new(start, goal, goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0)));
+    let scope = Scope::whole(start);
+    let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
+    let mut search = Search::new(start, start.lonely(), goal, &scope, seed);
     search.refresh(&state);
     let mut nodes: Vec<(i128, usize)> = search
         .closable
@@ -174,11 +177,11 @@ fn typical_price(state: &State<'_, '_>) -> i64 {
 }
 
 impl<'g, 'b> Search<'g, 'b> {
-    fn new(present: &State<'_, '_>, goal: &'g Goal<'b>, seed: u64) -> Self {
-        let model = present.model;
+    fn new(state: &State<'_, '_>, lonely: u32, goal: &'g Goal<'b>, scope: &'g Scope, seed: u64) -> Self {
+        let model = state.model;
         let places = model.relations.places(model.signatures);
         let mut good = vec![Vec::new(); places.iter().copied().max().map_or(0, |most| most + 1)];
-        for machine in good_machines(present, goal) {
+        for machine in good_machines(state, goal) {
             good[places[model.machines[machine].sig]].push(machine);
         }
         for machines in &mut good {
@@ -186,6 +189,7 @@ impl<'g, 'b> Search<'g, 'b> {
         }
         Self {
             goal,
+            scope,
             random: Random::new(seed),
             places,
             good,
@@ -193,7 +197,7 @@ impl<'g, 'b> Search<'g, 'b> {
             closable: Vec::new(),
             closed: Vec::new(),
             receivers: Vec::new(),
-            lonely: present.lonely(),
+            lonely,
             lifted: Vec::new(),
             pool: Pool::default(),
             trial: Trial::new(&model.relations),
@@ -220,9 +224,12 @@ impl<'g, 'b> Search<'g, 'b> {
     fn refresh(&mut self, state: &State<'_, '_>) {
         let (nodes, model) = (state.nodes(), state.model);
         let may_close = |host: usize| host >= nodes || model.hosts[host].keep.is_none();
-        self.closable = (0..state.open.len()).filter(|host| state.open[*host] && may_close(*host)).collect();
-        self.closed = (0..nodes).filter(|host| !state.open[*host]).collect();
-        self.receivers = (0..state.open.len())
+        let slots = || self.scope.slots.iter().copied();
+        self.closable = slots().filter(|host| state.open[*host] && may_close(*host)).collect();
+        // A node's own pods come back with it, so they must be within the scope.
+        let near = |host: usize| model.hosts[host].home.iter().all(|item| self.scope.has(state.at[*item]));
+        self.closed = slots().take_while(|host| *host < nodes).filter(|h| !state.open[*h] && near(*h)).collect();
+        self.receivers = slots()
             .filter(|h| state.open[*h] && (*h >= nodes || model.hosts[*h].receives))
             .filter(|h| has_room(&model.least_request, &state.room[*h], model.dims))
             .collect();
@@ -416,6 +423,7 @@ impl<'g, 'b> Search<'g, 'b> {
         }
         let mut tried = [usize::MAX; MOST_RUINED + 1];
         let elsewhere = self.random.chance(20).then(|| self.random.below(self.good.len()));
+        let elsewhere = elsewhere.filter(|_| self.scope.place.is_none());
         let ruined = self.ruined.iter().map(|host| self.places[state.sig[*host]]);
         for (place, number) in tried.iter_mut().zip(ruined.chain(elsewhere)) {
             *place = number;
@@ -478,7 +486,8 @@ impl<'g, 'b> Search<'g, 'b> {
             if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
                 return;
             }
-            if !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
+            let elsewhere = self.scope.place.is_some_and(|place| place != self.places[kind.sig]);
+            if elsewhere || !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
                 continue;
             }
             tried += 1;
@@ -491,6 +500,9 @@ impl<'g, 'b> Search<'g, 'b> {
 
     /// Boots the cheapest machine that takes the first pod of the pool.
     fn cheapest_for_one(&mut self, state: &mut State<'_, '_>) -> bool {
+        if self.scope.place.is_some() {
+            return false;
+        }
         let Some(lot) = self.pool.lots.iter().position(|lot| lot.count > 0) else { return true };
         let item = self.pool.take(lot);
         drain::boot_for(state, item);

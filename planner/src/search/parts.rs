@@ -1,0 +1,133 @@
+//! Large clusters are searched in parts, side by side.
+//!
+//! A part is some hosts of one place (a zone, say) and slots for new machines there. What happens in a part
+//! changes hardly anything that rules see from another: pods stay in their domain of every topology key. So the
+//! parts are searched independently, each from its own seed, and the outcome is the same for any number of
+//! threads. Between rounds the hosts are dealt out anew.
+
+use super::random::Random;
+use super::ruin::{Pace, Scope, improve};
+use super::{Goal, spread_kept};
+use crate::state::State;
+
+/// Open hosts that are searched as a whole, at most.
+const WHOLE: usize = 300;
+/// Open hosts of a part, about.
+const PART: usize = 150;
+/// How often hosts are dealt out.
+const ROUNDS: u32 = 3;
+/// Boldness of the first round, in percent of a typical host's price.
+const HEAT_PERCENT: i64 = 8;
+/// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
+const NODES_PER_STEPS: usize = 250;
+
+/// Improves a placement; never returns a worse one.
+pub(super) fn improve_all<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
+    let leaving = start.model.hosts.iter().filter(|host| host.keep.is_none()).count();
+    let share = |steps: u64| u32::try_from(steps).unwrap_or(u32::MAX);
+    let steps = u64::from(goal.steps) * u64::try_from(leaving.max(NODES_PER_STEPS)).unwrap_or(1)
+        / u64::try_from(NODES_PER_STEPS).unwrap_or(1);
+    let pace = Pace { steps: share(steps), heat_percent: HEAT_PERCENT, seed: goal.seed };
+    let lonely = present.lonely();
+    let open = start.open.iter().filter(|open| **open).count();
+    if open <= WHOLE {
+        let whole = Scope::whole(&start);
+        return improve(start, lonely, goal, &whole, pace);
+    }
+    let mut state = start;
+    let mut random = Random::new(goal.seed);
+    for round in 0..ROUNDS {
+        let parts = deal(&state, &mut random);
+        let all: u64 = parts.iter().map(|part| weight(&state, part)).sum::<u64>().max(1);
+        let heat_percent = HEAT_PERCENT * i64::from(ROUNDS - round) / i64::from(ROUNDS);
+        let seed = random.next();
+        let parts: Vec<(Scope, Pace)> = parts
+            .into_iter()
+            .zip(0..)
+            .map(|(part, number)| {
+                let steps = share(steps / u64::from(ROUNDS) * weight(&state, &part) / all);
+                (part, Pace { steps, heat_percent, seed: seed.wrapping_add(number) })
+            })
+            .collect();
+        let shares = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let improved = in_parallel(goal.threads, &parts, |(part, pace)| {
+            let mut state = state.clone();
+            state.restrict(&part.slots, shares);
+            improve(state, lonely, goal, part, *pace)
+        });
+        let before = state.clone();
+        for ((part, _), improved) in parts.iter().zip(&improved) {
+            state.adopt(improved, &part.slots);
+        }
+        state.sum_up();
+        // Hosts of one place may still differ in whether their pods count for a rule.
+        if state.lonely() > lonely || !spread_kept(&state) {
+            return before;
+        }
+    }
+    state
+}
+
+/// How many hosts of a part are open.
+fn weight(state: &State<'_, '_>, part: &Scope) -> u64 {
+    part.slots.iter().map(|slot| u64::from(state.open[*slot])).sum()
+}
+
+/// Deals out all hosts, each place in parts of about equal size; closed nodes go where they are most of use: with
+/// the others of their place. Slots for new machines are shared among the parts.
+fn deal(state: &State<'_, '_>, random: &mut Random) -> Vec<Scope> {
+    let model = state.model;
+    let places = model.relations.places(model.signatures);
+    let count = places.iter().copied().max().map_or(0, |most| most + 1);
+    let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for slot in (0..state.open.len()).filter(|slot| state.open[*slot] || *slot < state.nodes()) {
+        by_place[places[state.sig[slot]]].push(slot);
+    }
+    let mut parts: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (place, slots) in by_place.iter_mut().enumerate().filter(|(_, slots)| !slots.is_empty()) {
+        for index in (1..slots.len()).rev() {
+            slots.swap(index, random.below(index + 1));
+        }
+        let open = slots.iter().filter(|slot| state.open[**slot]).count();
+        let number = open.div_ceil(PART).max(1);
+        let first = parts.len();
+        parts.extend((0..number).map(|_| (place, Vec::new())));
+        for (index, slot) in slots.iter().enumerate() {
+            parts[first + index % number].1.push(*slot);
+        }
+    }
+    let free = (state.nodes()..state.open.len()).filter(|slot| !state.open[*slot]);
+    let number = parts.len().max(1);
+    for (index, slot) in free.enumerate() {
+        if let Some((_, slots)) = parts.get_mut(index % number) {
+            slots.push(slot);
+        }
+    }
+    let scope = |(place, mut slots): (usize, Vec<usize>)| {
+        slots.sort_unstable();
+        Scope::new(state, slots, Some(place))
+    };
+    parts.into_iter().map(scope).collect()
+}
+
+/// Does the same with each, on several threads; the answers come in the order of what they are about.
+pub(super) fn in_parallel<T: Sync, R: Send>(threads: u32, all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = usize::try_from(threads).unwrap_or(1).clamp(1, all.len().max(1));
+    if threads == 1 {
+        return all.iter().map(work).collect();
+    }
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let one = |first: usize| {
+            let work = &work;
+            let mine = all.iter().enumerate().skip(first).step_by(threads);
+            scope.spawn(move || mine.map(|(index, one)| (index, work(one))).collect::<Vec<_>>())
+        };
+        let started: Vec<_> = (0..threads).map(one).collect();
+        started
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
