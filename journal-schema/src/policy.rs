@@ -147,7 +147,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { search_steps: 20_000, mip_nodes: 200, threads: 1 }
+        Self { search_steps: 20_000, mip_nodes: 200, threads: 2 }
     }
 }
 

@@ -35,6 +35,7 @@ mod model;
 mod moves;
 pub mod offers;
 mod outlook;
+mod parallel;
 mod relations;
 mod relaxations;
 mod remedies;

@@ -17,14 +17,17 @@ use journal_schema::units::{Bytes, MilliCpu, Resources};
 
 use super::verdicts::pending;
 use super::{Check, Findings, costs};
+use crate::parallel::in_parallel;
 use crate::scheduler::marks::{self, Led};
 use crate::scheduler::matching::{node_affinity_matches, untolerated};
 use crate::scheduler::{Snapshot, newcomer};
 
 pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
     let start = Start::new(input, planned);
-    as_planned(input, planned, &start, findings);
-    as_scheduled(input, planned, &start, findings);
+    let threads = input.policy.optimize.limits.threads;
+    for found in in_parallel(threads, &[as_planned, as_scheduled], |carried_out| carried_out(input, planned, &start)) {
+        findings.0.extend(found.0);
+    }
 }
 
 /// The cluster with the new machines up and the leaving nodes tainted: nothing has moved yet.
@@ -188,7 +191,8 @@ fn attach_limits(input: &PlanningInput, pool: &Pool) -> Option<BTreeMap<Name, i6
 }
 
 /// Each pod goes where the plan says.
-fn as_planned(input: &PlanningInput, planned: &Planned, start: &Start, findings: &mut Findings) {
+fn as_planned(input: &PlanningInput, planned: &Planned, start: &Start) -> Findings {
+    let mut findings = Findings::default();
     let mut snapshot = start.snapshot.clone();
     // Pending pods are placed as soon as they fit: before anything moves, or once all has moved.
     let mut waiting = placed_pods(input, planned);
@@ -233,7 +237,8 @@ fn as_planned(input: &PlanningInput, planned: &Planned, start: &Start, findings:
             findings.error(Check::PendingPod, format_args!("pod {} does not fit where it is placed: {why}", pod.key));
         }
     }
-    left_behind(planned, &snapshot, findings);
+    left_behind(planned, &snapshot, &mut findings);
+    findings
 }
 
 fn drop_pod(snapshot: &mut Snapshot, pod: &Key) {
@@ -298,7 +303,8 @@ fn left_behind(planned: &Planned, snapshot: &Snapshot, findings: &mut Findings) 
 
 /// Reports the pods that the scheduler finds no node for. Evicted, such a pod is missing, which is
 /// an error; surged or rolled, its predecessor still runs and the iteration is unwound without harm.
-fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start, findings: &mut Findings) {
+fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start) -> Findings {
+    let mut findings = Findings::default();
     for step in stranded_steps(input, planned, start) {
         let message = format_args!("pod {}: left to the scheduler, it finds no node when its turn comes", step.pod);
         match step.method {
@@ -306,6 +312,7 @@ fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start, finding
             MoveMethod::Surge | MoveMethod::RollingUpdate => findings.warning(Check::Stranded, message),
         }
     }
+    findings
 }
 
 /// The pods of a plan that would find no node if all were left to the scheduler, in the plan's

@@ -2,7 +2,7 @@
 
 use super::Goal;
 use crate::moves::MOVE;
-use crate::state::State;
+use crate::state::{NOWHERE, State};
 
 /// Items in the order in which they are placed: what is worth most first.
 pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
@@ -13,11 +13,11 @@ pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usiz
     });
 }
 
-/// The open present or new host that is left with the least worth of room; `None` when none fits.
-pub(super) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> Option<usize> {
+/// The one of these hosts that is open and left with the least worth of room; `None` when the item fits none.
+fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], item: usize) -> Option<usize> {
     let class = state.model.items[item].class;
     let mut best: Option<(i64, usize)> = None;
-    for host in 0..state.open.len() {
+    for host in hosts.iter().copied() {
         if state.open[host] && state.fits(class, host) {
             let left = goal.bound.units.worth(&state.room[host]);
             if best.is_none_or(|(least, _)| left < least) {
@@ -38,12 +38,22 @@ pub(crate) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
         .filter(|item| state.model.items[*item].standing.blocked.is_none())
         .collect();
     by_worth(state, goal, &mut waiting);
+    let mut hosts = roomy(state);
     for item in waiting {
-        match best_host(state, goal, item) {
+        match best_host(state, goal, &hosts, item) {
             Some(host) => state.place(item, host),
-            None => boot_for(state, item),
+            None => {
+                boot_for(state, item);
+                hosts.extend(Some(state.at[item]).filter(|host| *host != NOWHERE && *host >= state.nodes()));
+            }
         }
     }
+}
+
+/// Open hosts with room for some pod, ascending.
+fn roomy(state: &State<'_, '_>) -> Vec<usize> {
+    let least = &state.model.least_request;
+    (0..state.open.len()).filter(|host| state.open[*host] && state.has_room(least, *host)).collect()
 }
 
 /// Boots the cheapest machine that takes an item.
@@ -78,9 +88,9 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
             (state.model.hosts[host].price.unwrap_or(0) - moves) * 1000 - runs
         };
         nodes.sort_by_key(|host| (-waste(*host), *host));
-        let mut closed = false;
+        let (mut closed, hosts) = (false, roomy(state));
         for host in nodes {
-            closed |= try_close(state, goal, host, base);
+            closed |= try_close(state, goal, &hosts, host, base);
         }
         if !closed {
             return;
@@ -89,7 +99,7 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
 }
 
 /// Closes one node if that lowers the price.
-fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, host: usize, base: u32) -> bool {
+fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], host: usize, base: u32) -> bool {
     let before = goal.price(state);
     let mark = state.mark();
     let mut items = state.pods[host].clone();
@@ -103,7 +113,7 @@ fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, host: usize, base: u32)
     }
     by_worth(state, goal, &mut items);
     for item in items {
-        match best_host(state, goal, item) {
+        match best_host(state, goal, hosts, item) {
             Some(target) => state.place(item, target),
             None => {
                 state.undo(mark);

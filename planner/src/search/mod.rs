@@ -17,6 +17,7 @@ pub(crate) use drain::{boot_for, place_pending};
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
+use crate::parallel::in_parallel;
 use crate::state::State;
 
 /// Price of a pod without a place: more than any machine.
@@ -50,6 +51,15 @@ impl Goal<'_> {
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
 
+/// The same where nodes are many: the search gets to those in between by itself.
+const FEW_THRESHOLDS: [usize; 3] = [40, 80, 100];
+/// From so many nodes on.
+const MANY: usize = 2_000;
+
+fn thresholds(model: &Model<'_>) -> &'static [usize] {
+    if model.hosts.len() < MANY { &THRESHOLDS } else { &FEW_THRESHOLDS }
+}
+
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by `goal.steps` and `goal.branches`.
@@ -64,7 +74,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     drained.commit();
     let mut start = drained.clone();
     if goal.steps > 0 {
-        let closed = parts::in_parallel(goal.threads, &THRESHOLDS, |percent| {
+        let closed = in_parallel(goal.threads, thresholds(model), |percent| {
             let state = ruin::close_wasteful(&kept, goal, *percent)?;
             Some((goal.price(&state), state))
         });

@@ -8,6 +8,7 @@
 use super::random::Random;
 use super::ruin::{Pace, Scope, improve};
 use super::{Goal, spread_kept};
+use crate::parallel::in_parallel;
 use crate::state::State;
 
 /// Open hosts that are searched as a whole, at most.
@@ -108,26 +109,4 @@ fn deal(state: &State<'_, '_>, random: &mut Random) -> Vec<Scope> {
         Scope::new(state, slots, Some(place))
     };
     parts.into_iter().map(scope).collect()
-}
-
-/// Does the same with each, on several threads; the answers come in the order of what they are about.
-pub(super) fn in_parallel<T: Sync, R: Send>(threads: u32, all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = usize::try_from(threads).unwrap_or(1).clamp(1, all.len().max(1));
-    if threads == 1 {
-        return all.iter().map(work).collect();
-    }
-    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let one = |first: usize| {
-            let work = &work;
-            let mine = all.iter().enumerate().skip(first).step_by(threads);
-            scope.spawn(move || mine.map(|(index, one)| (index, work(one))).collect::<Vec<_>>())
-        };
-        let started: Vec<_> = (0..threads).map(one).collect();
-        started
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
 }

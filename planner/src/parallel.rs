@@ -1,0 +1,23 @@
+//! Work on several threads whose outcome does not depend on how many there are.
+
+/// Does the same with each, on several threads; the answers come in the order of what they are about.
+pub(crate) fn in_parallel<T: Sync, R: Send>(threads: u32, all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = usize::try_from(threads).unwrap_or(1).clamp(1, all.len().max(1));
+    if threads == 1 {
+        return all.iter().map(work).collect();
+    }
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let one = |first: usize| {
+            let work = &work;
+            let mine = all.iter().enumerate().skip(first).step_by(threads);
+            scope.spawn(move || mine.map(|(index, one)| (index, work(one))).collect::<Vec<_>>())
+        };
+        let started: Vec<_> = (0..threads).map(one).collect();
+        started
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
