@@ -253,6 +253,17 @@ impl Plan {
         self.add.is_empty() && self.remove.is_empty() && self.moves.is_empty() && self.requests.is_empty()
     }
 
+    /// Whether it removes a node of this name.
+    pub fn removes(&self, node: &str) -> bool {
+        self.remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok()
+    }
+
+    /// The moves of pods whose nodes stay. They are led by waves: a pod whose node is not avoided meanwhile
+    /// would come straight back.
+    pub fn shifts(&self) -> impl Iterator<Item = &Move> {
+        self.moves.iter().filter(|step| !self.removes(&step.from))
+    }
+
     /// Saving as a share of the present cost.
     pub fn savings(&self) -> Ppm {
         Ppm::of(self.cost_now.0 - self.cost_after.0, self.cost_now.0)

@@ -277,6 +277,11 @@ pub enum Reason {
     NodeStays,
     /// It moves because its node is not needed.
     NodeLeaves,
+    /// It moves so that a pod that waits fits on its node.
+    MakesRoom {
+        /// The pod that waits.
+        pod: Key,
+    },
     /// A PodDisruptionBudget allows no eviction.
     PodDisruptionBudget {
         /// Which.

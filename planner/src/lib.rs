@@ -11,6 +11,7 @@
 //! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
 //!    `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
+//!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
@@ -33,6 +34,7 @@ mod model;
 mod moves;
 pub mod offers;
 mod outlook;
+mod placement;
 mod relations;
 mod relaxations;
 mod remedies;
@@ -42,6 +44,7 @@ pub mod scheduler;
 mod search;
 mod sequence;
 mod settle;
+mod shifts;
 mod state;
 mod steer;
 mod verify;
@@ -106,6 +109,8 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
     if steered {
         let first = found.first().map(|state| settled(waves::led(state), &state.at, Rules::Compiled));
         candidates.extend(first);
+        let proposed = placement::propose(&model, &goal);
+        candidates.extend(proposed.map(|(change, state)| settled(change, &state.at, Rules::Compiled)));
     }
     candidates.sort_by_key(|candidate| candidate.price);
     if !steered {

@@ -118,6 +118,36 @@ fn pods_are_evicted_in_the_order_of_the_plan() {
     assert_eq!(evicted, planned);
 }
 
+/// A pod that fits nowhere gets the place of another, which is led away from there: by surge and by eviction.
+#[test]
+fn a_pod_that_waits_is_given_room_and_no_machine_is_booted() {
+    for actuation in [Actuation::SurgeThenEvict, Actuation::Evict] {
+        let mut scenario = Scenario::find("make-room", 1).unwrap();
+        scenario.policy.disruption.actuation = actuation;
+        let (mut led, mut bound, mut left) = (Vec::new(), None, None);
+        let mut watch = |progress: Progress<'_>| {
+            let Progress::Entry(entry, state) = progress else { return };
+            let pod_of = |app: &str| state.cluster().pods.values().find(|pod| pod.key.name.starts_with(app));
+            bound = pod_of("trainer").and_then(|pod| pod.node.clone());
+            let Event::Intents { effects } = &entry.event else { return };
+            for (_, effect) in effects {
+                assert!(!matches!(effect, Effect::CreateInstances { .. }), "a machine is booted");
+                if let Effect::Evict { pod, .. } | Effect::SetDeletionCost { pod, cost: Some(_), .. } = effect {
+                    let node = state.cluster().pods[pod].node.clone().unwrap();
+                    let taints = &state.cluster().nodes[&node].taints;
+                    led.push(taints.iter().any(|taint| taint.key == LATER_KEY));
+                    left = Some(node);
+                }
+            }
+        };
+        let report = run_with(scenario.clone(), 1, &RunOptions::default(), &mut watch).unwrap();
+        assert_eq!((report.ending, report.moves), (Ending::Completed, 1), "{:?}", report.reason);
+        assert_eq!(led, [true], "one pod moves while its node is avoided");
+        assert!(bound.is_some() && bound == left, "{bound:?} where {left:?} was left");
+        assert_eq!(complaints_of(scenario, 1), Vec::<String>::new());
+    }
+}
+
 /// What is wrong with a run; empty when nothing is.
 fn complaints(name: &str, seed: u64) -> Vec<String> {
     complaints_of(Scenario::find(name, seed).unwrap(), seed)

@@ -68,7 +68,7 @@ impl Deciding {
     fn refusal(&self, ctx: &Ctx<'_>) -> Option<Reason> {
         let policy = &ctx.state.policy;
         let plan = &self.iteration.planned.plan;
-        if plan.add.is_empty() && plan.remove.is_empty() {
+        if plan.add.is_empty() && plan.remove.is_empty() && plan.moves.is_empty() {
             return Some(Reason::NoImprovement { bound: plan.lower_bound });
         }
         if !self.places_pending() {
@@ -111,7 +111,8 @@ impl Deciding {
     fn places_pending(&self) -> bool {
         self.iteration.planned.report.pods.iter().any(|verdict| match &verdict.action {
             PodAction::Place(Target::New(_)) => true,
-            PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Move(_) | PodAction::Unplaced => false,
+            PodAction::Move(_) => matches!(verdict.reason, Reason::MakesRoom { .. }),
+            PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Unplaced => false,
         })
     }
 

@@ -229,6 +229,7 @@ fn words(reason: &Reason) -> Words {
         Reason::HostsKinema => ("HostsKinema", "kinema itself runs on it".to_owned(), ""),
         Reason::NodeStays => ("NodeStays", "its node stays".to_owned(), ""),
         Reason::NodeLeaves => ("NodeLeaves", "its node is not needed".to_owned(), ""),
+        Reason::MakesRoom { pod } => ("MakesRoom", format!("it makes room for pod {pod}"), ""),
         Reason::PodDisruptionBudget { pdb, allowed } => (
             "PodDisruptionBudget",
             format!("PodDisruptionBudget {pdb} allows {allowed} evictions"),

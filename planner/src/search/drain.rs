@@ -5,7 +5,7 @@ use crate::moves::MOVE;
 use crate::state::State;
 
 /// Items in the order in which they are placed: what is worth most first.
-pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
+pub(crate) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
     items.sort_by_key(|item| {
         let class = state.model.items[*item].class;
         let profile = &state.model.relations.profiles[state.model.classes[class].profile];
@@ -14,7 +14,7 @@ pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usiz
 }
 
 /// The open present or new host that is left with the least worth of room; `None` when none fits.
-pub(super) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> Option<usize> {
+pub(crate) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, item: usize) -> Option<usize> {
     let class = state.model.items[item].class;
     let mut best: Option<(i64, usize)> = None;
     for host in 0..state.open.len() {

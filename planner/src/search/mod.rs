@@ -9,7 +9,7 @@ mod exact;
 pub(crate) mod random;
 mod ruin;
 
-pub(crate) use drain::{boot_for, place_pending};
+pub(crate) use drain::{best_host, boot_for, by_worth, place_pending};
 
 use crate::bound::Bound;
 use crate::model::Model;

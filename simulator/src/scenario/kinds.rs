@@ -95,6 +95,24 @@ fn pure_boot() -> Scenario {
     this
 }
 
+fn make_room() -> Scenario {
+    let mut this = small_world("make-room", "a pod waits that fits nowhere: another makes room, no machine is booted");
+    this.pools = vec![PoolSpec::new("e2-standard-2", ZONES[0], 3)];
+    let cart = deployment("cart", 3, 3, 900, 1_200).spread_over("kubernetes.io/hostname", 1);
+    this.workloads = [system(), vec![cart, deployment("mailer", 3, 3, 400, 600)]].concat();
+    this.late = vec![deployment("trainer", 1, 1, 700, 900)];
+    this
+}
+
+fn no_room() -> Scenario {
+    let mut this = make_room();
+    this.name = "no-room".to_owned();
+    this.about = "the pod that makes room never becomes ready elsewhere: the iteration is unwound".to_owned();
+    this.faults = vec![FaultRule::on("MarkNode", 1, FaultKind::NeverReady { workload: "shop/mailer".to_owned() })];
+    this.expected = Expected::Unwound;
+    this
+}
+
 fn evict() -> Scenario {
     let mut this = small_world("evict", "pods are moved by eviction, within a budget");
     this.policy.disruption.actuation = Actuation::Evict;
@@ -269,6 +287,8 @@ pub(super) fn all() -> Vec<Scenario> {
         dear_world("replace", "dear machines are replaced by cheaper ones"),
         pure_removal(),
         pure_boot(),
+        make_room(),
+        no_room(),
         surge_single(),
         evict(),
         rolling_update(),
