@@ -6,19 +6,21 @@ use journal_schema::plan::{
     Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
     PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
-use journal_schema::policy::RightSizing;
+use journal_schema::policy::{Objective, RightSizing};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
+use crate::balance::Scale;
 use crate::bound::Bound;
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
 use crate::relaxations::relaxations;
+use crate::relief::Thermometer;
 use crate::sequence::{Change, Rehearsal};
-use crate::state::NOWHERE;
+use crate::state::{NOWHERE, State};
 use crate::why::why_unplaced;
 
 fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
@@ -70,11 +72,15 @@ pub(crate) fn assemble(
     });
     let waves = waves.collect::<Result<Vec<Wave>, PlanError>>()?;
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
+    let present = State::present(model, 0);
+    let hot = input.policy.optimize.objective == Objective::NodeUsage;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
         pods: many(pod_verdicts(model, change, &targets, rehearsal), "pod verdicts")?,
         relaxations: many(relaxations(model, bound), "relaxations")?,
         bound_method: bound.method.clone(),
+        balance: Scale::new(model).report(&present, &rehearsal.state, change),
+        heat: hot.then(|| Thermometer::new(model).report(&present, &rehearsal.state, change)),
     };
     let plan = Plan {
         iteration: input.iteration,

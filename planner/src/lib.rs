@@ -12,6 +12,7 @@
 //!    `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
+//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
@@ -24,7 +25,9 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
+mod aims;
 mod assemble;
+mod balance;
 mod bound;
 mod eligibility;
 pub mod forecast;
@@ -37,6 +40,7 @@ mod outlook;
 mod placement;
 mod relations;
 mod relaxations;
+mod relief;
 mod remedies;
 pub mod rivals;
 mod rules;
@@ -55,9 +59,10 @@ mod worth;
 pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
 
 use journal_schema::plan::{Planned, PlanningInput};
-use journal_schema::policy::{Actuation, Limits};
+use journal_schema::policy::{Actuation, Limits, Objective};
 use journal_schema::text::Name;
 
+use crate::aims::Measure;
 use crate::bound::Problem;
 use crate::model::Model;
 use crate::search::Goal;
@@ -98,9 +103,14 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         branches: limits.mip_nodes,
         seed: input.iteration,
     };
-    let found = search::solve(&model, &goal);
-    let settled =
-        |change: Change, placed: &[usize], rules: Rules| Candidate::settle(&model, &goal, change, placed, rules);
+    let by_cost = input.policy.optimize.objective == Objective::Cost;
+    let found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
+    let measure = found.last().and_then(|kept| Measure::of(&model, kept));
+    let settled = |change: Change, placed: &[usize], rules: Rules| {
+        let mut candidate = Candidate::settle(&model, &goal, change, placed, rules);
+        candidate.price = measure.as_ref().map_or(candidate.price, |measure| measure.price(&candidate));
+        candidate
+    };
     let mut candidates: Vec<Candidate<'_, '_>> =
         found.iter().map(|state| settled(Change::of(state), &state.at, Rules::Compiled)).collect();
     let steered = input.policy.disruption.steering && input.policy.disruption.actuation != Actuation::RollingUpdate;
@@ -110,10 +120,11 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         let first = found.first().map(|state| settled(waves::led(state), &state.at, Rules::Compiled));
         candidates.extend(first);
         let proposed = placement::propose(&model, &goal);
+        let proposed = proposed.or_else(|| measure.as_ref()?.propose(&model));
         candidates.extend(proposed.map(|(change, state)| settled(change, &state.at, Rules::Compiled)));
     }
     candidates.sort_by_key(|candidate| candidate.price);
-    if !steered {
+    if !steered && by_cost {
         // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
         let first = candidates.first();
         let small = first.is_some_and(|first| outlook::is_drawn(&model, &first.change, first.rehearsal.steps.len()));
@@ -132,7 +143,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         if let Some(next) = waiting.next_if(|next| cheapest.is_none_or(|price| next.price < price)) {
             let looked = next.price;
             let mut candidate = settled(next.change, &next.rehearsal.state.at, Rules::Reference);
-            if candidate.price > looked && candidate.change.waves.is_empty() {
+            if by_cost && candidate.price > looked && candidate.change.waves.is_empty() {
                 candidate.polish(&model, &goal, Rules::Reference);
             }
             believed.push(candidate);

@@ -96,6 +96,11 @@ fn unwinding_a_pod_that_made_no_room_survives_being_killed_anywhere() {
 }
 
 #[test]
+fn balancing_survives_being_killed_anywhere() {
+    every_place("balance", Ending::Completed);
+}
+
+#[test]
 fn unwinding_a_failed_boot_survives_being_killed_anywhere() {
     every_place("stockout", Ending::Unwound);
 }

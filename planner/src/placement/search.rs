@@ -8,13 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use journal_schema::facts::{TaintEffect, WorkloadId};
+use journal_schema::facts::WorkloadId;
 use journal_schema::plan::MoveMethod;
 
 use crate::model::{Amounts, CPU, MEMORY, Model, add};
-use crate::rules::{term_matches, tolerates};
 use crate::search::Goal;
-use crate::shifts::{may_shift, releasing, toll_of};
+use crate::shifts::{may_shift, releasing, suits, toll_of};
 use crate::state::{NOWHERE, State, has_room};
 
 /// Most pods that make room for one.
@@ -204,7 +203,7 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
             return;
         }
         for host in self.where_others_may_go(class, next.depth) {
-            if self.search.model.items[next.item].home == Some(host) || !self.suits(next.item, host) {
+            if self.search.model.items[next.item].home == Some(host) || !suits(self.search.model, next.item, host) {
                 continue;
             }
             let kinds = self.kinds(class, host);
@@ -351,7 +350,7 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
             if found.len() == CONSIDERED {
                 break;
             }
-            if Some(host) != home && self.fits(class, host) && self.suits(item, host) {
+            if Some(host) != home && self.fits(class, host) && suits(model, item, host) {
                 found.push(host);
             }
         }
@@ -411,12 +410,6 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
         kinds.sort_by_key(|(class, _)| (self.search.goal.bound.worth[*class], *class));
         kinds.into_iter().map(|(_, kind)| kind).collect()
     }
-
-    /// Whether a pod that moves is as well off on a host by its own preferences as where it is.
-    fn suits(&self, item: usize, host: usize) -> bool {
-        let entry = &self.search.model.items[item];
-        entry.home.is_none_or(|home| regard(self.search.model, item, host) >= regard(self.search.model, item, home))
-    }
 }
 
 /// By how much a request exceeds room, as a share of itself in millionths, CPU and memory together.
@@ -426,15 +419,4 @@ fn shortage(request: &Amounts, room: &Amounts) -> i128 {
         if wanted > free { (wanted - free) * 1_000_000 / wanted } else { 0 }
     };
     short(CPU) + short(MEMORY)
-}
-
-/// What a pod says of a present host by itself: the weights of its preferred terms that match, less one for
-/// each taint that it would rather avoid.
-pub(crate) fn regard(model: &Model<'_>, item: usize, host: usize) -> i64 {
-    let (spec, node) = (&model.items[item].fact.spec, model.hosts[host].fact);
-    let liked = spec.node_preferences.iter().filter(|(_, term)| term_matches(term, &node.labels, &node.name));
-    let avoided = node.taints.iter().filter(|taint| {
-        taint.effect == TaintEffect::PreferNoSchedule && !spec.tolerations.iter().any(|t| tolerates(t, taint))
-    });
-    liked.map(|(weight, _)| i64::from(*weight)).sum::<i64>() - i64::try_from(avoided.count()).unwrap_or(0)
 }

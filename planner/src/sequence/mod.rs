@@ -84,6 +84,11 @@ pub(crate) struct Wave {
 }
 
 impl Change {
+    /// Everything stays.
+    pub(crate) fn nothing() -> Self {
+        Self { leaving: Vec::new(), machines: Vec::new(), shifting: Vec::new(), waves: Vec::new() }
+    }
+
     /// What a placement changes.
     pub(crate) fn of(state: &State<'_, '_>) -> Self {
         let leaving = (0..state.nodes()).filter(|host| !state.open[*host]).collect();

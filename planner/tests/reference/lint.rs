@@ -8,8 +8,8 @@ use journal_schema::facts::{
     TaintEffect, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
 };
 use journal_schema::plan::{
-    Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput,
-    PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
+    Balance, Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned,
+    PlanningInput, PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Actuation, Policy, RightSizing, SingleReplica};
 use journal_schema::reason::Reason;
@@ -245,7 +245,14 @@ fn planned(input: &PlanningInput) -> Planned {
             lower_bound: MicroUsdPerHour(250_000),
             transition: MicroUsd(10_000),
         },
-        report: Report { nodes, pods: verdicts, relaxations: Many::default(), bound_method: Name::default() },
+        report: Report {
+            nodes,
+            pods: verdicts,
+            relaxations: Many::default(),
+            bound_method: Name::default(),
+            balance: Balance::default(),
+            heat: None,
+        },
     }
 }
 

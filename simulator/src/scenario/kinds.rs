@@ -3,7 +3,7 @@
 use journal_schema::cloud::CapacityType;
 use journal_schema::event::OperatorCommand;
 use journal_schema::facts::{IntOrPercent, WorkloadKind};
-use journal_schema::policy::{Actuation, Mode, SingleReplica};
+use journal_schema::policy::{Actuation, Mode, Objective, SingleReplica};
 use journal_schema::units::{Bytes, MilliCpu, Millis, Ppm};
 
 use super::default::{ZONES, automatic, system};
@@ -110,6 +110,24 @@ fn no_room() -> Scenario {
     this.about = "the pod that makes room never becomes ready elsewhere: the iteration is unwound".to_owned();
     this.faults = vec![FaultRule::on("MarkNode", 1, FaultKind::NeverReady { workload: "shop/mailer".to_owned() })];
     this.expected = Expected::Unwound;
+    this
+}
+
+fn balance() -> Scenario {
+    let mut this = small_world("balance", "pods move until CPU and memory are mixed alike on all machines, which stay");
+    this.pools = vec![PoolSpec::new("e2-standard-4", ZONES[0], 3)];
+    let leaves = |app: &str, cpu, memory| deployment(app, 2, 6, cpu, memory);
+    this.workloads = [
+        system(),
+        vec![
+            leaves("encoder", 500, 300),
+            leaves("resizer", 400, 300),
+            leaves("cache", 50, 1_900),
+            leaves("index", 50, 1_600),
+        ],
+    ]
+    .concat();
+    this.policy.optimize.objective = Objective::Balance;
     this
 }
 
@@ -289,6 +307,7 @@ pub(super) fn all() -> Vec<Scenario> {
         pure_boot(),
         make_room(),
         no_room(),
+        balance(),
         surge_single(),
         evict(),
         rolling_update(),
