@@ -10,6 +10,8 @@
 
 mod search;
 
+use std::collections::BTreeMap;
+
 use crate::model::Model;
 use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
 use crate::search::{Goal, best_host, boot_for, by_worth};
@@ -40,9 +42,12 @@ pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Option<(
     });
     state.commit();
     let mut search = Search::new(model, goal);
+    let mut machines: BTreeMap<usize, Option<i64>> = BTreeMap::new();
     let (mut moves, mut shifting, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for item in waiting {
-        let Some(steps) = search.make_room(&mut state, item, &|moves, toll| affordable(model, goal, item, moves, toll))
+        let class = model.items[item].class;
+        let machine = *machines.entry(class).or_insert_with(|| cheapest_machine(model, item));
+        let Some(steps) = search.make_room(&mut state, item, &|moves, toll| affordable(goal, machine, moves, toll))
         else {
             left.push(item);
             continue;
@@ -71,12 +76,12 @@ pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Option<(
     Some((change, state))
 }
 
-/// Whether so many moves, and what they take, are cheaper than the cheapest machine that takes an item.
+/// Whether so many moves, and what they take, are cheaper than a machine of this price, if there is one.
 ///
 /// They are priced as everywhere. Where the last of them is done only after the machine would have been there,
 /// each further batch counts as one ordinary move more.
-fn affordable(model: &Model<'_>, goal: &Goal<'_>, item: usize, moves: usize, toll: i64) -> bool {
-    let Some(machine) = cheapest_machine(model, item) else { return true };
+fn affordable(goal: &Goal<'_>, machine: Option<i64>, moves: usize, toll: i64) -> bool {
+    let Some(machine) = machine else { return true };
     let batches = i64::try_from(moves).unwrap_or(i64::MAX / BATCH_MINUTES);
     let late = (batches - BOOT_MINUTES / BATCH_MINUTES).max(0);
     let price = toll.saturating_mul(goal.move_penalty) / MOVE + late.saturating_mul(goal.move_penalty);

@@ -22,6 +22,8 @@ const MOST_MOVES: usize = 5;
 const MOST_DEPTH: usize = 3;
 /// Nodes with room that are tried for a pod, the tightest first.
 const CONSIDERED: usize = 8;
+/// Nodes with room that are kept for a class, the tightest first.
+const KEPT: usize = 32;
 /// Nodes on which pods could give way to it, the least short first; and where it gives way itself.
 const CROWDED: usize = 128;
 const CROWDED_DEEPER: usize = 16;
@@ -338,12 +340,15 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
         let model = self.search.model;
         let (class, home) = (model.items[item].class, model.items[item].home);
         if !self.roomy.contains_key(&class) {
-            let hosts: Vec<usize> = (0..self.before.nodes()).filter(|host| self.fits_before(class, *host)).collect();
+            let mut hosts: Vec<usize> =
+                (0..self.before.nodes()).filter(|host| self.fits_before(class, *host)).collect();
+            hosts.sort_by_cached_key(|host| (self.tightness(&self.before, *host), *host));
+            hosts.truncate(KEPT);
             self.roomy.insert(class, hosts);
         }
         let mut hosts: Vec<usize> = self.roomy.get(&class).into_iter().flatten().copied().collect();
         hosts.extend(&self.touched);
-        hosts.sort_by_key(|host| (self.search.goal.bound.units.worth(&self.state.room[*host]), *host));
+        hosts.sort_by_cached_key(|host| (self.tightness(&self.state, *host), *host));
         hosts.dedup();
         let mut found = Vec::new();
         for host in hosts {
@@ -355,6 +360,11 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
             }
         }
         found
+    }
+
+    /// What is left on a host; less is tighter.
+    fn tightness(&self, state: &State<'_, '_>, host: usize) -> i64 {
+        self.search.goal.bound.units.worth(&state.room[host])
     }
 
     fn fits_before(&mut self, class: usize, host: usize) -> bool {
