@@ -58,7 +58,7 @@ fn uses(input: &mut PlanningInput, apps: &[(&str, i64)], nodes: &[(&str, i64)]) 
         memory_limit: None,
     };
     for pod in input.cluster.pods.values_mut() {
-        pod.spec.containers = Few::new(vec![main.clone()]).unwrap();
+        pod.spec.containers = Few::new(vec![main.clone()]).expect("one container");
     }
     let forecast = |(app, cpu): &(&str, i64)| {
         let id = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("shop"), name(app)) };
@@ -77,9 +77,9 @@ fn uses(input: &mut PlanningInput, apps: &[(&str, i64)], nodes: &[(&str, i64)]) 
     };
     let mut containers: Vec<Forecast> = apps.iter().map(forecast).collect();
     containers.sort();
-    input.forecasts.containers = Many::new(containers).unwrap();
+    input.forecasts.containers = Many::new(containers).expect("few forecasts");
     let nodes = nodes.iter().map(|(node, cpu)| (name(node), MilliCpu(*cpu), Bytes(GIB)));
-    input.forecasts.nodes = Many::new(nodes.collect()).unwrap();
+    input.forecasts.nodes = Many::new(nodes.collect()).expect("few nodes");
 }
 
 #[test]
