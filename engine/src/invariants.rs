@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::phase::Phase;
 use crate::state::State;
-use crate::world::{holds_node, tainted};
+use crate::world::{avoided, holds_node, tainted};
 
 /// The last effect that was held back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,9 @@ pub(crate) fn check(state: &State, effect: &Effect) -> Result<(), Violation> {
             Some(fact) if !holds_node(fact) => violation("S10", format!("pod {pod} need not be evicted")),
             Some(fact) => {
                 let node = fact.node.as_ref().and_then(|node| state.world.cluster().nodes.get(node));
-                if node.is_some_and(tainted) {
+                // A pod of a node that stays moves under a plan only, and while the scheduler avoids its node.
+                let shifts = || state.phase.iteration().is_some_and(|iteration| iteration.shifts_uid(uid));
+                if node.is_some_and(tainted) || node.is_some_and(avoided) && shifts() {
                     Ok(())
                 } else {
                     violation("S10", format!("pod {pod} is not on an expiring node"))

@@ -65,7 +65,12 @@ pub fn usable(node: &NodeFact) -> bool {
 /// Whether a node carries a label or taint of ours.
 pub fn marked(node: &NodeFact) -> bool {
     let labelled = [OPTIMAL_KEY, EXPIRING_KEY].iter().any(|key| node.labels.contains_key(*key));
-    labelled || tainted(node) || node.taints.iter().any(|taint| taint.key == LATER_KEY)
+    labelled || tainted(node) || avoided(node)
+}
+
+/// Whether a node carries our taint of nodes that the scheduler is led away from.
+pub fn avoided(node: &NodeFact) -> bool {
+    node.taints.iter().any(|taint| taint.key == LATER_KEY)
 }
 
 /// Whether a node carries our taint of leaving nodes.

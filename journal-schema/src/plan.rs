@@ -253,6 +253,17 @@ impl Plan {
         self.add.is_empty() && self.remove.is_empty() && self.moves.is_empty() && self.requests.is_empty()
     }
 
+    /// Whether it removes a node of this name.
+    pub fn removes(&self, node: &str) -> bool {
+        self.remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok()
+    }
+
+    /// The moves of pods whose nodes stay. They are led by waves: a pod whose node is not avoided meanwhile
+    /// would come straight back.
+    pub fn shifts(&self) -> impl Iterator<Item = &Move> {
+        self.moves.iter().filter(|step| !self.removes(&step.from))
+    }
+
     /// Saving as a share of the present cost.
     pub fn savings(&self) -> Ppm {
         Ppm::of(self.cost_now.0 - self.cost_after.0, self.cost_now.0)
@@ -319,6 +330,47 @@ pub struct Relaxation {
     pub saves: MicroUsdPerHour,
 }
 
+/// How far nodes are from the mix of CPU and memory that the whole cluster asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// The pivot: CPU that is requested for each GiB of memory that is, over all nodes.
+    pub pivot: MilliCpu,
+    /// The entropy before the plan: the sum of the nodes' distances from the pivot. A distance is the share of a
+    /// node by which its CPU, or its memory, is requested more than the pivot says.
+    pub before: Ppm,
+    /// The same after the plan.
+    pub after: Ppm,
+}
+
+impl Balance {
+    /// The share of the entropy that the plan takes away.
+    pub fn gain(&self) -> Ppm {
+        Ppm::of(self.before.0 - self.after.0, self.before.0)
+    }
+}
+
+/// How much nodes are used above a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heat {
+    /// Share of a node's CPU, or of its memory, above which it is hot.
+    pub limit: Ppm,
+    /// Hot nodes before the plan.
+    pub hot_before: u32,
+    /// Hot nodes after it.
+    pub hot_after: u32,
+    /// What is used above the limit before the plan: the sum over nodes, CPU and memory, of shares of a node.
+    pub before: Ppm,
+    /// The same after the plan.
+    pub after: Ppm,
+}
+
+impl Heat {
+    /// The share of the excess that the plan takes away.
+    pub fn gain(&self) -> Ppm {
+        Ppm::of(self.before.0 - self.after.0, self.before.0)
+    }
+}
+
 /// What explains a plan. An unread report is not actionable.
 #[must_use = "an unread report is not actionable"]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,6 +383,12 @@ pub struct Report {
     pub relaxations: Many<Relaxation>,
     /// How the lower bound was proven, for people.
     pub bound_method: Name,
+    /// How CPU and memory are mixed on the nodes.
+    #[serde(default)]
+    pub balance: Balance,
+    /// How much nodes are used, where the plan is about that.
+    #[serde(default)]
+    pub heat: Option<Heat>,
 }
 
 /// The planner's answer.

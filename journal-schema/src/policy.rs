@@ -151,10 +151,26 @@ impl Default for Limits {
     }
 }
 
+/// What plans are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Objective {
+    /// The cheapest machines.
+    #[default]
+    Cost,
+    /// CPU and memory requested in proportion on every node: machines stay, pods change places.
+    Balance,
+    /// No node used above a limit: machines stay, pods of hot nodes go to cool ones.
+    NodeUsage,
+}
+
 /// What the planner may choose from, and what it minimises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Optimize {
+    /// What plans are for.
+    pub objective: Objective,
+    /// Under the objective NodeUsage: share of a node's CPU, or of its memory, above which it is hot.
+    pub node_usage: Ppm,
     /// Work limits.
     pub limits: Limits,
     /// Price of moving one pod, as an hourly cost: a plan does not move a pod to save less.
@@ -174,6 +190,8 @@ pub struct Optimize {
 impl Default for Optimize {
     fn default() -> Self {
         Self {
+            objective: Objective::Cost,
+            node_usage: Ppm::percent(80),
             limits: Limits::default(),
             move_penalty: MicroUsdPerHour(1_000),
             machine_types: Few::default(),
@@ -189,7 +207,8 @@ impl Default for Optimize {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Decide {
-    /// Least saving, as a share of the present cost.
+    /// Least saving, as a share of the present cost; under another objective than cost, least gain by its own
+    /// measure.
     pub min_savings: Ppm,
     /// A plan is dropped when more than this share of the cluster changed since its basis.
     pub max_change: Ppm,

@@ -116,6 +116,13 @@ pub enum Reason {
         /// What is asked for.
         need: Ppm,
     },
+    /// It takes away too little of what its objective is about: imbalance, or heat.
+    BelowGainThreshold {
+        /// Share that it takes away.
+        got: Ppm,
+        /// What is asked for.
+        need: Ppm,
+    },
     /// The transition costs more than the plan saves over its life.
     NotWorthTransition {
         /// Cost of overlap and disruption.
@@ -277,6 +284,18 @@ pub enum Reason {
     NodeStays,
     /// It moves because its node is not needed.
     NodeLeaves,
+    /// It moves so that CPU and memory are used in proportion on more nodes.
+    EvensOut,
+    /// It moves because its node is used too much.
+    RelievesNode {
+        /// Usage above which a node is hot.
+        limit: Ppm,
+    },
+    /// It moves so that a pod that waits fits on its node.
+    MakesRoom {
+        /// The pod that waits.
+        pod: Key,
+    },
     /// A PodDisruptionBudget allows no eviction.
     PodDisruptionBudget {
         /// Which.

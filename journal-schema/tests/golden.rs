@@ -331,6 +331,8 @@ fn plan() -> Planned {
             saves: MicroUsdPerHour(5),
         }]),
         bound_method: name("volume"),
+        balance: Balance { pivot: MilliCpu(250), before: Ppm(2), after: Ppm(1) },
+        heat: Some(Heat { limit: Ppm(800_000), hot_before: 2, hot_after: 1, before: Ppm(4), after: Ppm(3) }),
     };
     Planned { plan, report }
 }

@@ -6,25 +6,22 @@ use journal_schema::plan::{
     Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
     PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
-use journal_schema::policy::RightSizing;
+use journal_schema::policy::{Objective, RightSizing};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
+use crate::balance::Scale;
 use crate::bound::Bound;
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
-use crate::moves::MOVE;
+use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
 use crate::relaxations::relaxations;
+use crate::relief::Thermometer;
 use crate::sequence::{Change, Rehearsal};
-use crate::state::NOWHERE;
+use crate::state::{NOWHERE, State};
 use crate::why::why_unplaced;
-
-/// Minutes from asking for a machine to its being a ready node (cluster-autoscaler's FAQ: three to four).
-const BOOT_MINUTES: i64 = 4;
-/// Minutes in which one batch of parallel moves is done.
-const BATCH_MINUTES: i64 = 2;
 
 fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
     Many::new(items).map_err(|_| PlanError::TooLarge { what: Name::truncated(what) })
@@ -75,11 +72,15 @@ pub(crate) fn assemble(
     });
     let waves = waves.collect::<Result<Vec<Wave>, PlanError>>()?;
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
+    let present = State::present(model, 0);
+    let hot = input.policy.optimize.objective == Objective::NodeUsage;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
-        pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
+        pods: many(pod_verdicts(model, change, &targets, rehearsal), "pod verdicts")?,
         relaxations: many(relaxations(model, bound), "relaxations")?,
         bound_method: bound.method.clone(),
+        balance: Scale::new(model).report(&present, &rehearsal.state, change),
+        heat: hot.then(|| Thermometer::new(model).report(&present, &rehearsal.state, change)),
     };
     let plan = Plan {
         iteration: input.iteration,
@@ -178,6 +179,7 @@ fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, penalty: i64) -> 
 /// One verdict for every pod, by key.
 fn pod_verdicts(
     model: &Model<'_>,
+    change: &Change,
     targets: &BTreeMap<usize, Target>,
     rehearsal: &Rehearsal<'_, '_>,
 ) -> Vec<PodVerdict> {
@@ -195,7 +197,10 @@ fn pod_verdicts(
                 Some(index) => {
                     let item = &model.items[*index];
                     match (targets.get(index), item.home, &item.standing.blocked) {
-                        (Some(target), Some(_), _) => (PodAction::Move(target.clone()), Reason::NodeLeaves),
+                        (Some(target), Some(_), _) => {
+                            let shift = change.shift(*index).map(|shift| shift.reason(model));
+                            (PodAction::Move(target.clone()), shift.unwrap_or(Reason::NodeLeaves))
+                        }
                         (Some(target @ Target::Node(_)), None, _) => {
                             (PodAction::Place(target.clone()), Reason::NodeStays)
                         }

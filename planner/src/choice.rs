@@ -5,10 +5,12 @@
 //! next is always the one that is cheapest as far as is known, so that those are left alone which could not
 //! become cheaper than what is believed already.
 
-use journal_schema::policy::Actuation;
+use journal_schema::policy::{Actuation, Objective};
 
+use crate::aims::Measure;
 use crate::model::Model;
 use crate::outlook;
+use crate::placement;
 use crate::search::Goal;
 use crate::sequence::{Change, Rules, work_of};
 use crate::settle::{Candidate, LARGE_REHEARSAL, price_of};
@@ -42,6 +44,8 @@ pub(crate) struct Choice<'m, 'a, 'g, 'b> {
     model: &'m Model<'a>,
     goal: &'g Goal<'b>,
     found: Vec<State<'m, 'a>>,
+    /// What counts instead of the price, where the objective is another.
+    measure: Option<Measure>,
     waiting: Vec<Waiting<'m, 'a>>,
 }
 
@@ -50,20 +54,35 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     pub(crate) fn new(model: &'m Model<'a>, goal: &'g Goal<'b>, found: Vec<State<'m, 'a>>) -> Self {
         let disruption = &model.input.policy.disruption;
         let steered = disruption.steering && disruption.actuation != Actuation::RollingUpdate;
-        let mut choice = Self { model, goal, found, waiting: Vec::new() };
+        let measure = found.last().and_then(|kept| Measure::of(model, kept));
+        let mut choice = Self { model, goal, found, measure, waiting: Vec::new() };
+        match (model.input.policy.optimize.objective, steered) {
+            (Objective::Cost, true) => choice.lead(),
+            (Objective::Cost, false) => choice.look_at_all(true),
+            (Objective::Balance | Objective::NodeUsage, _) => choice.look_at_all(false),
+        }
         if steered {
-            choice.lead()
-        } else {
-            choice.look_at_all()
+            choice.shift();
         }
         choice
+    }
+
+    /// Moves pods between nodes that stay: so that pending ones find room, or as the objective asks.
+    fn shift(&mut self) {
+        let proposed = placement::propose(self.model, self.goal);
+        let proposed = proposed.or_else(|| self.measure.as_ref()?.propose(self.model));
+        if let Some((change, state)) = proposed {
+            let candidate = self.settle(change, &state.at, Rules::Compiled);
+            let rank = 2 * self.found.len() + 2;
+            self.waiting.push(Waiting { price: candidate.price, rank, stage: Stage::Looked(candidate) });
+        }
     }
 
     /// Leads the scheduler to the best placement. The others, and that one without being led, are looked at when
     /// that turns out to be dearer than they could be.
     fn lead(&mut self) {
         let Some(first) = self.found.first() else { return };
-        let led = Candidate::settle(self.model, self.goal, waves::led(first), &first.at, Rules::Compiled);
+        let led = self.settle(waves::led(first), &first.at, Rules::Compiled);
         let large = work_of(self.model, &led.change, led.rehearsal.steps.len()) >= LARGE_REHEARSAL;
         let count = self.found.len();
         for (number, state) in self.found.iter().enumerate() {
@@ -77,8 +96,8 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         self.waiting.push(Waiting { price: led.price, rank: count + 1, stage: Stage::Looked(led) });
     }
 
-    /// Settles every placement on the compiled model, and makes the best cheaper.
-    fn look_at_all(&mut self) {
+    /// Settles every placement on the compiled model, and makes the best cheaper where that is asked for.
+    fn look_at_all(&mut self, polish: bool) {
         let mut candidates: Vec<Candidate<'m, 'a>> =
             self.found.iter().rev().map(|state| self.settle(Change::of(state), &state.at, Rules::Compiled)).collect();
         candidates.sort_by_key(|candidate| candidate.price);
@@ -86,7 +105,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         let first = candidates.first();
         let small =
             first.is_some_and(|first| outlook::is_drawn(self.model, &first.change, first.rehearsal.steps.len()));
-        for candidate in candidates.iter_mut().take(1 + usize::from(small)) {
+        for candidate in candidates.iter_mut().take(if polish { 1 + usize::from(small) } else { 0 }) {
             candidate.polish(self.model, self.goal, Rules::Compiled);
         }
         candidates.sort_by_key(|candidate| candidate.price);
@@ -99,7 +118,9 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     }
 
     fn settle(&self, change: Change, placed: &[usize], rules: Rules) -> Candidate<'m, 'a> {
-        Candidate::settle(self.model, self.goal, change, placed, rules)
+        let mut candidate = Candidate::settle(self.model, self.goal, change, placed, rules);
+        candidate.price = self.measure.as_ref().map_or(candidate.price, |measure| measure.price(&candidate));
+        candidate
     }
 
     /// The cheapest of those that were settled on the reference; `None` when all were given out.
@@ -117,7 +138,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
                 }
                 Stage::Looked(looked) => {
                     let mut candidate = self.settle(looked.change, &looked.rehearsal.state.at, Rules::Reference);
-                    if candidate.price > price && candidate.change.waves.is_empty() {
+                    if self.measure.is_none() && candidate.price > price && candidate.change.waves.is_empty() {
                         candidate.polish(self.model, self.goal, Rules::Reference);
                     }
                     (candidate.price, Stage::Believed(candidate))

@@ -147,6 +147,25 @@ pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact) -> Option<Reaso
     None
 }
 
+/// Whether pods may be moved off a node that stays: it may be marked, is in good health, and neither it nor
+/// the policy asks to be left alone.
+pub(crate) fn node_releases(input: &PlanningInput, node: &NodeFact) -> bool {
+    let pool_usable = match &input.managed {
+        Managed::All => true,
+        Managed::Listed(_) => pool_of(input, node).is_some_and(|pool| pool.refusal.is_none()),
+    };
+    let controls = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+    pool_usable
+        && !controls.iter().any(|key| node.labels.contains_key(*key))
+        && selector_matches(&input.policy.nodes, &node.labels)
+        && !node.excluded
+        && !protected(node.do_not_disrupt, input.now)
+        && node.deletion_at.is_none()
+        && node.ready
+        && !node.unschedulable
+        && node.unknown.is_empty()
+}
+
 /// Evictions that a budget allows now. A budget whose status nobody has written yet (a cluster read
 /// from files, a controller that lags) is counted from its pods.
 fn disruptions_allowed(pdb: &PdbFact, pods: &[&PodFact]) -> i32 {

@@ -11,6 +11,8 @@
 //! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
 //!    `state` is a placement over that model.
 //! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
+//!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
+//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
@@ -23,7 +25,9 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
+mod aims;
 mod assemble;
+mod balance;
 mod bound;
 mod choice;
 mod counters;
@@ -36,8 +40,10 @@ mod moves;
 pub mod offers;
 mod outlook;
 mod parallel;
+mod placement;
 mod relations;
 mod relaxations;
+mod relief;
 mod remedies;
 pub mod rivals;
 mod rules;
@@ -45,6 +51,7 @@ pub mod scheduler;
 mod search;
 mod sequence;
 mod settle;
+mod shifts;
 mod state;
 mod steer;
 mod verify;
@@ -55,7 +62,7 @@ mod worth;
 pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
 
 use journal_schema::plan::{Planned, PlanningInput};
-use journal_schema::policy::Limits;
+use journal_schema::policy::{Limits, Objective};
 use journal_schema::text::Name;
 
 use crate::bound::Problem;
@@ -98,7 +105,9 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         seed: input.iteration,
         threads: limits.threads,
     };
-    let mut choice = Choice::new(&model, &goal, search::solve(&model, &goal));
+    let by_cost = input.policy.optimize.objective == Objective::Cost;
+    let found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
+    let mut choice = Choice::new(&model, &goal, found);
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
     while let Some(candidate) = choice.next() {
         // The bound that is shown is about the pods that get a place.

@@ -11,6 +11,11 @@ use journal_schema::units::{Millis, Timestamp};
 /// An ordinary move; tolls are in parts of it.
 pub(crate) const MOVE: i64 = 1_000;
 
+/// Minutes from asking for a machine to its being a ready node (cluster-autoscaler's FAQ: three to four).
+pub(crate) const BOOT_MINUTES: i64 = 4;
+/// Minutes in which one batch of parallel moves is done.
+pub(crate) const BATCH_MINUTES: i64 = 2;
+
 /// More for each pod with a volume.
 const VOLUME: i64 = 1_000;
 /// Deletion cost at which a pod is once more as dear; beyond it is no dearer.

@@ -44,7 +44,12 @@ pub(crate) fn outlook<'m, 'a>(model: &'m Model<'a>, change: &Change, moves: usiz
     for draw in 0..DRAWS {
         let rehearsal = rehearse_drawn(model, change, draw);
         outlook.work += work;
-        let stay: BTreeSet<usize> = rehearsal.stuck.iter().filter_map(|item| model.items[*item].home).collect();
+        let stay: BTreeSet<usize> = rehearsal
+            .stuck
+            .iter()
+            .filter_map(|item| model.items[*item].home)
+            .filter(|home| change.leaves(*home))
+            .collect();
         // The machines of an undone plan are paid for a while, which is not reckoned here.
         let undone = stay.len() > change.leaving.len() / SPARED_DIVISOR;
         let staying: i64 = stay.iter().filter_map(|host| model.hosts[*host].price).sum();

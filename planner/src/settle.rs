@@ -81,6 +81,7 @@ fn settle<'m, 'a>(
 /// Cost of a change against doing nothing, moves and pods without a place included.
 pub(crate) fn price_of(model: &Model<'_>, change: &Change, stuck: usize, move_penalty: i64) -> i64 {
     let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
+    let toll = toll + crate::shifts::toll(model, &change.shifting);
     let stuck = i64::try_from(stuck).unwrap_or(i64::MAX / HOMELESS);
     change.cost(model) + toll * move_penalty / MOVE + stuck * HOMELESS
 }

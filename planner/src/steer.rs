@@ -45,6 +45,9 @@ pub(crate) fn steer<'m, 'a>(
             for item in again {
                 postpone(&mut change, item);
             }
+        } else if let Some(shift) = given_up.iter().find_map(|item| change.shift(*item)) {
+            // A pod that need not move stays: no machine is booted for it.
+            change.drop_shifts(&[shift.item]);
         } else if round <= MOST_ROUNDS {
             let remedies = Remedies::find(&mut rehearsal.state, bound, &change, given_up).first();
             let slots = remedies.apply(model, &mut change);

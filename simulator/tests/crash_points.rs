@@ -86,6 +86,21 @@ fn a_replacement_survives_being_killed_anywhere() {
 }
 
 #[test]
+fn room_for_a_pod_that_waits_survives_being_killed_anywhere() {
+    every_place("make-room", Ending::Completed);
+}
+
+#[test]
+fn unwinding_a_pod_that_made_no_room_survives_being_killed_anywhere() {
+    every_place("no-room", Ending::Unwound);
+}
+
+#[test]
+fn balancing_survives_being_killed_anywhere() {
+    every_place("balance", Ending::Completed);
+}
+
+#[test]
 fn unwinding_a_failed_boot_survives_being_killed_anywhere() {
     every_place("stockout", Ending::Unwound);
 }

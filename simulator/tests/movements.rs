@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use journal_schema::effect::{Effect, LATER_KEY, NodeRole};
 use journal_schema::event::Event;
-use journal_schema::plan::Target;
-use journal_schema::policy::Actuation;
+use journal_schema::facts::PodFact;
+use journal_schema::plan::{Move, Target};
+use journal_schema::policy::{Actuation, Objective, SingleReplica};
 use journal_schema::text::Name;
 use journal_schema::units::Millis;
 use simulator::Scenario;
@@ -116,6 +117,71 @@ fn pods_are_evicted_in_the_order_of_the_plan() {
     assert!(planned.len() > 50, "{}", planned.len());
     evicted.retain(|pod| planned.contains(pod));
     assert_eq!(evicted, planned);
+}
+
+/// A pod that fits nowhere gets the place of another, which is led away from there: by surge and by eviction.
+#[test]
+fn a_pod_that_waits_is_given_room_and_no_machine_is_booted() {
+    for actuation in [Actuation::SurgeThenEvict, Actuation::Evict] {
+        let mut scenario = Scenario::find("make-room", 1).unwrap();
+        scenario.policy.disruption.actuation = actuation;
+        let (mut led, mut bound, mut left) = (Vec::new(), None, None);
+        let mut watch = |progress: Progress<'_>| {
+            let Progress::Entry(entry, state) = progress else { return };
+            let pod_of = |app: &str| state.cluster().pods.values().find(|pod| pod.key.name.starts_with(app));
+            bound = pod_of("trainer").and_then(|pod| pod.node.clone());
+            let Event::Intents { effects } = &entry.event else { return };
+            for (_, effect) in effects {
+                assert!(!matches!(effect, Effect::CreateInstances { .. }), "a machine is booted");
+                if let Effect::Evict { pod, .. } | Effect::SetDeletionCost { pod, cost: Some(_), .. } = effect {
+                    let node = state.cluster().pods[pod].node.clone().unwrap();
+                    let taints = &state.cluster().nodes[&node].taints;
+                    led.push(taints.iter().any(|taint| taint.key == LATER_KEY));
+                    left = Some(node);
+                }
+            }
+        };
+        let report = run_with(scenario.clone(), 1, &RunOptions::default(), &mut watch).unwrap();
+        assert_eq!((report.ending, report.moves), (Ending::Completed, 1), "{:?}", report.reason);
+        assert_eq!(led, [true], "one pod moves while its node is avoided");
+        assert!(bound.is_some() && bound == left, "{bound:?} where {left:?} was left");
+        assert_eq!(complaints_of(scenario, 1), Vec::<String>::new());
+    }
+}
+
+/// Pods change places, by surge and by eviction, and come where the plan says.
+#[test]
+fn balance_is_reached_without_a_machine() {
+    for (name, actuation) in
+        [("balance", Actuation::SurgeThenEvict), ("balance", Actuation::Evict), ("default", Actuation::SurgeThenEvict)]
+    {
+        let mut scenario = Scenario::find(name, 1).unwrap();
+        scenario.policy.disruption.actuation = actuation;
+        scenario.policy.disruption.single_replica = SingleReplica::Allow;
+        scenario.policy.optimize.objective = Objective::Balance;
+        let mut seen = None;
+        let mut watch = |progress: Progress<'_>| {
+            let Progress::Entry(_, state) = progress else { return };
+            if let Some((_, planned)) = state.planned() {
+                seen = Some((planned.clone(), state.cluster().clone()));
+            }
+        };
+        let report = run_with(scenario.clone(), 1, &RunOptions::default(), &mut watch).unwrap();
+        assert_eq!((report.ending, report.machines), (Ending::Completed, (0, 0)), "{name} {:?}", report.reason);
+        let (planned, cluster) = seen.expect("a plan");
+        let of = |step: &&Move| {
+            let Target::Node(to) = &step.to else { return false };
+            let moved = |pod: &&PodFact| {
+                let workload = cluster.workload_of(pod).map(|workload| workload.id.clone());
+                pod.node.as_ref() == Some(to) && workload == step.workload && pod.uid != step.uid
+            };
+            cluster.pods.values().any(|pod| moved(&pod))
+        };
+        let (moves, arrived) = (planned.plan.moves.len(), planned.plan.moves.iter().filter(of).count());
+        println!("{name}: {:?}, {arrived} of {moves} arrived", planned.report.balance);
+        assert!(moves > 0 && arrived * 10 >= moves * 9, "{name}: {arrived} of {moves} arrived");
+        assert_eq!(complaints_of(scenario, 1), Vec::<String>::new());
+    }
 }
 
 /// What is wrong with a run; empty when nothing is.

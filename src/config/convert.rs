@@ -7,7 +7,8 @@ use journal_schema::units::Ppm;
 
 use super::file::{
     Actuation, Breakers, Capacity, Cloud, Deadlines, Decide, Disruption, Journal, Lease, Limits, MachineTypes,
-    MinRequests, Mode, Nodes, Observe, Optimize, Predict, Prometheus, RightSizing, Server, SingleReplica, Spec,
+    MinRequests, Mode, Nodes, Objective, Observe, Optimize, Predict, Prometheus, RightSizing, Server, SingleReplica,
+    Spec,
 };
 use super::labels::LabelSelector;
 use super::scalars::{Cpu, Dollars, Factor, Memory, Percent, Span};
@@ -29,6 +30,7 @@ macro_rules! same_names {
 }
 same_names!(Mode, policy::Mode, Recommend, Approve, Auto);
 same_names!(Actuation, policy::Actuation, SurgeThenEvict, Evict, RollingUpdate);
+same_names!(Objective, policy::Objective, Cost, Balance, NodeUsage);
 same_names!(SingleReplica, policy::SingleReplica, Surge, Skip, Allow);
 same_names!(RightSizing, policy::RightSizing, Off, Recommend, WithRollout);
 same_names!(Capacity, CapacityType, OnDemand, Spot);
@@ -65,6 +67,8 @@ impl Spec {
                 without_metrics: predict.without_metrics,
             },
             optimize: policy::Optimize {
+                objective: optimize.objective.into(),
+                node_usage: optimize.node_usage.0,
                 limits: policy::Limits {
                     search_steps: optimize.limits.search_steps,
                     mip_nodes: optimize.limits.mip_nodes,
@@ -201,6 +205,8 @@ impl From<&policy::Limits> for Limits {
 impl From<&policy::Optimize> for Optimize {
     fn from(from: &policy::Optimize) -> Self {
         Self {
+            objective: from.objective.into(),
+            node_usage: Percent(from.node_usage),
             limits: Limits::from(&from.limits),
             move_penalty: Dollars(from.move_penalty),
             machine_types: MachineTypes {

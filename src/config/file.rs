@@ -101,6 +101,19 @@ pub enum SingleReplica {
     Allow,
 }
 
+/// What plans are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Objective {
+    /// The cheapest machines.
+    Cost,
+    /// CPU and memory requested in proportion on every node: machines stay, pods change places. Needs
+    /// disruption.steering, and another actuation than RollingUpdate.
+    Balance,
+    /// No node used above optimize.nodeUsage, by forecast usage or else by requests: machines stay, pods of hot
+    /// nodes go to cool ones. Needs the same.
+    NodeUsage,
+}
+
 /// What is done with forecast requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RightSizing {
@@ -218,6 +231,10 @@ pub struct MinRequests {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Optimize {
+    /// What plans are for. Pods that wait for a place come first under each.
+    pub objective: Objective,
+    /// Under the objective NodeUsage: share of a node's CPU, or of its memory, above which it is hot.
+    pub node_usage: Percent,
     /// How much work the planner may do.
     pub limits: Limits,
     /// Price of moving one pod, in dollars per hour: it is not moved to save less.
@@ -260,7 +277,8 @@ pub struct MachineTypes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Decide {
-    /// Least saving, as a share of the present cost.
+    /// Least saving, as a share of the present cost. Under the objective Balance, the least share of the imbalance
+    /// that a plan takes away; under NodeUsage, of what is used above the limit.
     pub min_savings: Percent,
     /// A plan is dropped when more than this share of the cluster changed since its basis.
     pub max_change: Percent,

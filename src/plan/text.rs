@@ -34,6 +34,7 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
     pending(view, &mut lines);
     table(view, &mut lines);
     money(view, &mut lines);
+    objective(view, &mut lines);
     relaxations(view, &mut lines);
     if detail.all {
         pods(view, &mut lines);
@@ -229,6 +230,31 @@ fn money(view: &PlanView, lines: &mut Vec<String>) {
         amount(MicroUsd(micro(&view.transition_cost).0)),
         count(view.moves.len(), "pod move")
     ));
+}
+
+/// What a plan comes to by the measure of its objective, where that is not cost.
+fn objective(view: &PlanView, lines: &mut Vec<String>) {
+    if view.objective == "Balance" {
+        lines.push(String::new());
+        lines.push(format!(
+            "  Evens   imbalance {:.2} -> {:.2} nodes ({} less), to {}m of CPU per GiB",
+            view.balance.entropy_before,
+            view.balance.entropy_after,
+            percent(view.balance.gain),
+            view.balance.pivot_cpu_milli_per_gib
+        ));
+    }
+    if let Some(heat) = &view.heat {
+        lines.push(String::new());
+        lines.push(format!(
+            "  Cools   {} -> {} used above {}, by {:.2} -> {:.2} nodes",
+            heat.hot_nodes_before,
+            count(heat.hot_nodes_after as usize, "node"),
+            percent(heat.limit),
+            heat.excess_before,
+            heat.excess_after
+        ));
+    }
 }
 
 fn relaxations(view: &PlanView, lines: &mut Vec<String>) {

@@ -9,6 +9,7 @@ use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
 use journal_schema::facts::{Key, NodeFact};
 use journal_schema::plan::{MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::policy::Objective;
 use journal_schema::reason::Reason;
 use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
 use serde::Serialize;
@@ -69,6 +70,44 @@ pub struct PlanView {
     pub relaxations: Vec<RelaxationView>,
     /// What a reader should know of the input.
     pub warnings: Vec<String>,
+    /// `Cost`, `Balance` or `NodeUsage`.
+    pub objective: &'static str,
+    /// How CPU and memory are mixed on the nodes.
+    pub balance: BalanceView,
+    /// How much nodes are used, where the objective is NodeUsage.
+    pub heat: Option<HeatView>,
+}
+
+/// How much nodes are used above a limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeatView {
+    /// Share of a node's CPU, or of its memory, above which it is hot.
+    pub limit: f64,
+    /// Hot nodes.
+    pub hot_nodes_before: u32,
+    /// Hot nodes after the plan.
+    pub hot_nodes_after: u32,
+    /// What is used above the limit: the sum over nodes, CPU and memory, of shares of a node.
+    pub excess_before: f64,
+    /// The same after the plan.
+    pub excess_after: f64,
+    /// (before - after) / before.
+    pub gain: f64,
+}
+
+/// How far nodes are from the mix of CPU and memory that the whole cluster asks for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BalanceView {
+    /// CPU that is requested for each GiB of memory that is, over all nodes, in thousandths.
+    pub pivot_cpu_milli_per_gib: i64,
+    /// The sum of the nodes' distances from that, each a share of a node.
+    pub entropy_before: f64,
+    /// The same after the plan.
+    pub entropy_after: f64,
+    /// (before - after) / before.
+    pub gain: f64,
 }
 
 /// Where prices come from.
@@ -305,6 +344,25 @@ impl PlanView {
             cost_per_hour_after: plan.cost_after.to_string(),
             lower_bound_per_hour: plan.lower_bound.to_string(),
             bound_method: planned.report.bound_method.to_string(),
+            objective: match input.policy.optimize.objective {
+                Objective::Cost => "Cost",
+                Objective::Balance => "Balance",
+                Objective::NodeUsage => "NodeUsage",
+            },
+            heat: planned.report.heat.map(|heat| HeatView {
+                limit: share(heat.limit),
+                hot_nodes_before: heat.hot_before,
+                hot_nodes_after: heat.hot_after,
+                excess_before: share(heat.before),
+                excess_after: share(heat.after),
+                gain: share(heat.gain()),
+            }),
+            balance: BalanceView {
+                pivot_cpu_milli_per_gib: planned.report.balance.pivot.0,
+                entropy_before: share(planned.report.balance.before),
+                entropy_after: share(planned.report.balance.after),
+                gain: share(planned.report.balance.gain()),
+            },
             gap: share(plan.gap()),
             savings_per_hour: saved.to_string(),
             savings_per_month: per_month(saved).to_string(),

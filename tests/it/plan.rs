@@ -54,6 +54,30 @@ fn every_money_figure_of_the_json_is_consistent() {
     }
 }
 
+/// Under another objective machines stay, and the text and the JSON say what it comes to by its own measure: the
+/// cluster is mixed well, and some of its nodes ask for more than 30 %.
+#[test]
+fn another_objective_has_its_own_measure() {
+    for (objective, word, view, measure, moves) in [
+        ("{objective: Balance}", "Evens", "balance", "entropy", false),
+        ("{objective: NodeUsage, nodeUsage: 30%}", "Cools", "heat", "excess", true),
+    ] {
+        let policy =
+            format!("apiVersion: kinema.dev/v1alpha1\nkind: ReschedulePolicy\nspec: {{optimize: {objective}}}\n");
+        let directory = files(&[("policy.yaml", &policy)]);
+        let file = path(&directory, "policy.yaml");
+        let json = plan(&["--config", &file, "-o", "json"]).json();
+        let list = |name: &str| json[name].as_array().expect("a list").len();
+        assert_eq!((list("nodesToAdd"), list("nodesToRemove"), list("moves") > 0), (0, 0, moves), "{objective}");
+        let of = |when: &str| json[view][format!("{measure}{when}")].as_f64().expect("a number");
+        let (before, after) = (of("Before"), of("After"));
+        assert!(before > 0.0 && (after < before) == moves, "{objective}: {before} {after}");
+        let text = plan(&["--config", &file]).out;
+        let line = text.lines().find(|line| line.trim_start().starts_with(word)).expect("the measure");
+        assert!(line.contains(&format!("{before:.2} -> {after:.2} nodes")) && line.len() <= 80, "{line}");
+    }
+}
+
 #[test]
 fn yaml_says_what_json_says() {
     let yaml: serde_json::Value = serde_saphyr::from_str(&plan(&["-o", "yaml"]).out).expect("YAML");

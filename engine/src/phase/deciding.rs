@@ -5,7 +5,7 @@ use journal_schema::plan::{PodAction, Target};
 use journal_schema::policy::Mode;
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
-use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
+use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::booting::Booting;
@@ -68,13 +68,20 @@ impl Deciding {
     fn refusal(&self, ctx: &Ctx<'_>) -> Option<Reason> {
         let policy = &ctx.state.policy;
         let plan = &self.iteration.planned.plan;
-        if plan.add.is_empty() && plan.remove.is_empty() {
+        if plan.add.is_empty() && plan.remove.is_empty() && plan.moves.is_empty() {
             return Some(Reason::NoImprovement { bound: plan.lower_bound });
         }
-        if !self.places_pending() {
+        let need = policy.decide.min_savings;
+        if self.places_pending() {
+            // Asked for whatever it costs.
+        } else if let Some(got) = self.gain() {
+            if got < need {
+                return Some(Reason::BelowGainThreshold { got, need });
+            }
+        } else {
             let got = plan.savings();
-            if got < policy.decide.min_savings {
-                return Some(Reason::BelowSavingsThreshold { got, need: policy.decide.min_savings });
+            if got < need {
+                return Some(Reason::BelowSavingsThreshold { got, need });
             }
             let saving = over(MicroUsdPerHour(plan.cost_now.0 - plan.cost_after.0), policy.decide.plan_life);
             if saving <= plan.transition {
@@ -111,7 +118,18 @@ impl Deciding {
     fn places_pending(&self) -> bool {
         self.iteration.planned.report.pods.iter().any(|verdict| match &verdict.action {
             PodAction::Place(Target::New(_)) => true,
-            PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Move(_) | PodAction::Unplaced => false,
+            PodAction::Move(_) => matches!(verdict.reason, Reason::MakesRoom { .. }),
+            PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Unplaced => false,
+        })
+    }
+
+    /// What a plan for another objective than cost comes to by its own measure.
+    fn gain(&self) -> Option<Ppm> {
+        let report = &self.iteration.planned.report;
+        report.pods.iter().find_map(|verdict| {
+            let evens_out = (verdict.reason == Reason::EvensOut).then(|| report.balance.gain());
+            let heat = report.heat.filter(|_| matches!(verdict.reason, Reason::RelievesNode { .. }));
+            evens_out.or_else(|| heat.map(|heat| heat.gain()))
         })
     }
 

@@ -24,7 +24,7 @@ use journal_schema::cloud::PoolId;
 use journal_schema::effect::NodeRole;
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::facts::NodeFact;
-use journal_schema::plan::{NodeToRemove, Planned, Slot, Target};
+use journal_schema::plan::{Move, NodeToRemove, Planned, Slot, Target};
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,13 +63,24 @@ pub struct Iteration {
     pub moved: u32,
     /// Nodes that stay against the plan, because a pod of theirs could not be moved.
     pub spared: BTreeSet<Name>,
+    /// UIDs of pods of nodes that stay, which stay against the plan because they could not be moved.
+    pub kept: BTreeSet<Name>,
 }
 
 impl Iteration {
     /// Whether the plan removes a node of this name.
     pub fn removes(&self, node: &str) -> bool {
-        let planned = self.planned.plan.remove.binary_search_by(|removed| removed.node.as_str().cmp(node)).is_ok();
-        planned && !self.spared.contains(node)
+        self.planned.plan.removes(node) && !self.spared.contains(node)
+    }
+
+    /// The moves of pods whose nodes stay under the plan, but for those that were given up.
+    pub fn shifts(&self) -> impl Iterator<Item = &Move> {
+        self.planned.plan.shifts().filter(|step| !self.kept.contains(&step.uid))
+    }
+
+    /// Whether the pod of this UID moves although its node stays.
+    pub fn shifts_uid(&self, uid: &str) -> bool {
+        self.shifts().any(|step| step.uid == uid)
     }
 
     /// Whether the plan removes the node of this name and UID.

@@ -88,6 +88,7 @@ impl Optimizing {
             machines,
             moved: 0,
             spared: BTreeSet::new(),
+            kept: BTreeSet::new(),
         };
         Phase::Deciding(Deciding::new(iteration, ctx.now().plus(ctx.state.policy.decide.plan_ttl)))
     }
@@ -110,6 +111,12 @@ fn machines(ctx: &Ctx<'_>, number: u64, planned: &Planned) -> Result<Vec<Machine
     for remove in &planned.plan.remove {
         if ctx.state.world.node(&remove.node, &remove.uid).is_none() || !managed.contains_key(&remove.node) {
             return Err(Message::truncated(format!("the plan removes node {}, which is not ours", remove.node)));
+        }
+    }
+    for step in planned.plan.shifts() {
+        if !managed.contains_key(&step.from) {
+            let message = format!("the plan moves a pod off node {}, which is not ours to mark", step.from);
+            return Err(Message::truncated(message));
         }
     }
     let sorted = planned.plan.remove.windows(2).all(|pair| pair[0].node < pair[1].node);

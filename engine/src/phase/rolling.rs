@@ -17,7 +17,7 @@ use super::undo::undo;
 use super::{Ctx, Iteration, Phase, unwinding};
 use crate::debts::Debt;
 use crate::state::State;
-use crate::world::saturate;
+use crate::world::{avoided, holds_node, saturate};
 
 /// How often one pod is tried before the iteration is given up.
 const ATTEMPTS_MAX: u32 = 3;
@@ -129,28 +129,35 @@ impl Rolling {
         }
         self.groups = kept;
         given_up.into_iter().find_map(|(group, reason)| {
-            let nodes = group.pods().iter().map(|leaving| leaving.node.clone()).collect();
             let pods = group.pods().iter().map(|leaving| leaving.pod.clone()).collect();
-            self.spare(ctx, nodes, &pods, group.workload().as_ref(), reason)
+            self.spare(ctx, group.pods(), &pods, group.workload().as_ref(), reason)
         })
     }
 
-    /// Gives nodes up that a pod cannot leave: they stay, and what was done for the move is undone. The
-    /// reason to turn back instead, when too much of the plan would be given up.
+    /// Gives up the nodes that these pods cannot leave, and the pods themselves where their node stays
+    /// anyway; `pods` and `workload` say of what the move is undone. The reason to turn back instead, when
+    /// too much of the plan would be given up.
     fn spare(
         &mut self,
         ctx: &mut Ctx<'_>,
-        nodes: BTreeSet<Name>,
+        given_up: &[Leaving],
         pods: &BTreeSet<Key>,
         workload: Option<&WorkloadId>,
         reason: Reason,
     ) -> Option<Reason> {
-        let most = self.iteration.planned.plan.remove.len() / SPARED_DIVISOR;
+        let plan = &self.iteration.planned.plan;
+        let (leave, stay): (Vec<&Leaving>, Vec<&Leaving>) =
+            given_up.iter().partition(|leaving| plan.removes(&leaving.node));
+        let nodes: BTreeSet<Name> = leave.into_iter().map(|leaving| leaving.node.clone()).collect();
         let spared: BTreeSet<Name> = self.iteration.spared.union(&nodes).cloned().collect();
-        if spared.len() > most {
+        let mut kept = self.iteration.kept.clone();
+        kept.extend(stay.into_iter().map(|leaving| leaving.uid.clone()));
+        let too_many = |given_up: usize, of: usize| given_up > of / SPARED_DIVISOR;
+        if too_many(spared.len(), plan.remove.len()) || too_many(kept.len(), plan.shifts().count()) {
             return Some(reason);
         }
         self.iteration.spared = spared;
+        self.iteration.kept = kept;
         for debt in ctx.state.debts.newest_first() {
             let about = match &debt {
                 Debt::Mark { node, .. } => nodes.contains(node),
@@ -198,16 +205,19 @@ impl Rolling {
         plan.moves.iter().find(|step| left.contains(&step.uid)).map(|step| step.wave)
     }
 
-    /// Pods that hold a leaving node and that no move is about yet: in the plan's order, then those
-    /// that came later.
+    /// Pods that hold a leaving node or move although theirs stays, and that no move is about yet: in the
+    /// plan's order, then those that came later.
     fn waiting(&self, state: &State) -> Vec<PodFact> {
         let busy: BTreeSet<&Name> = self.groups.iter().flat_map(Group::uids).collect();
         let order: BTreeMap<&Key, usize> =
             self.iteration.planned.plan.moves.iter().enumerate().map(|(index, step)| (&step.pod, index)).collect();
-        let mut waiting: Vec<PodFact> = self
-            .iteration
-            .leaving()
-            .flat_map(|remove| state.world.holding(&remove.node))
+        let leaving = self.iteration.leaving().flat_map(|remove| state.world.holding(&remove.node));
+        let shifting = self.iteration.shifts().filter_map(|step| {
+            let pod = state.world.pod(&step.pod, &step.uid)?;
+            (pod.node.as_ref() == Some(&step.from) && holds_node(pod)).then_some(pod)
+        });
+        let mut waiting: Vec<PodFact> = leaving
+            .chain(shifting)
             .filter(|pod| pod.deletion_at.is_none() && !busy.contains(&pod.uid))
             .cloned()
             .collect();
@@ -245,11 +255,17 @@ impl Rolling {
                 }
                 continue;
             }
-            let Some(node) = pod.node.clone().filter(|node| self.iteration.removes(node)) else { continue };
+            let leaves = pod.node.as_ref().is_some_and(|node| self.iteration.removes(node));
+            let shifts = !leaves && self.iteration.shifts_uid(&pod.uid);
+            if !leaves && !shifts {
+                continue;
+            }
             let attempts = self.attempts.entry(pod.uid.clone()).or_default();
             *attempts += 1;
             let group = if *attempts > ATTEMPTS_MAX {
                 Err("tried too often")
+            } else if shifts && !pod.node.as_ref().is_some_and(|node| is_avoided(ctx.state, node)) {
+                Err("it would come straight back: nothing leads the scheduler away from its node")
             } else {
                 self.group(ctx.state, pod, workload.as_ref(), &waiting)
             };
@@ -257,7 +273,7 @@ impl Rolling {
                 Ok(group) => group,
                 Err(message) => {
                     let reason = Reason::MoveStuck { pod: pod.key.clone(), message: Message::truncated(message) };
-                    let refused = self.spare(ctx, [node].into(), &BTreeSet::new(), None, reason);
+                    let refused = self.spare(ctx, &[leaving(pod)], &BTreeSet::new(), None, reason);
                     if refused.is_some() {
                         return refused;
                     }
@@ -278,14 +294,10 @@ impl Rolling {
         workload: Option<&WorkloadFact>,
         waiting: &[PodFact],
     ) -> Result<Group, &'static str> {
-        let leaving = |pod: &PodFact| Leaving {
-            pod: pod.key.clone(),
-            uid: pod.uid.clone(),
-            node: pod.node.clone().unwrap_or_default(),
-            cost_before: pod.deletion_cost,
-        };
         let same = |other: &&PodFact| {
-            other.node.as_ref().is_some_and(|node| self.iteration.removes(node))
+            let moves = other.node.as_ref().is_some_and(|node| self.iteration.removes(node))
+                || self.iteration.shifts_uid(&other.uid);
+            moves
                 && state.world.cluster().workload_of(other).map(|other| &other.id)
                     == workload.map(|workload| &workload.id)
         };
@@ -343,4 +355,17 @@ impl Rolling {
     pub fn left(&self, state: &State) -> u32 {
         saturate(self.waiting(state).len() + self.groups.iter().map(|group| group.uids().count()).sum::<usize>())
     }
+}
+
+fn leaving(pod: &PodFact) -> Leaving {
+    Leaving {
+        pod: pod.key.clone(),
+        uid: pod.uid.clone(),
+        node: pod.node.clone().unwrap_or_default(),
+        cost_before: pod.deletion_cost,
+    }
+}
+
+fn is_avoided(state: &State, node: &Name) -> bool {
+    state.world.cluster().nodes.get(node).is_some_and(avoided)
 }

@@ -130,6 +130,11 @@ fn words(reason: &Reason) -> Words {
             format!("it saves {got}, at least {need} is asked for"),
             "lower spec.decide.minSavings if that is worth it",
         ),
+        Reason::BelowGainThreshold { got, need } => (
+            "BelowGainThreshold",
+            format!("by the measure of its objective it gains {got}, at least {need} is asked for"),
+            "lower spec.decide.minSavings if that is worth it",
+        ),
         Reason::NotWorthTransition { transition, saving } => {
             ("NotWorthTransition", format!("carrying it out costs ${transition}, it saves ${saving} over its life"), "")
         }
@@ -229,6 +234,9 @@ fn words(reason: &Reason) -> Words {
         Reason::HostsKinema => ("HostsKinema", "kinema itself runs on it".to_owned(), ""),
         Reason::NodeStays => ("NodeStays", "its node stays".to_owned(), ""),
         Reason::NodeLeaves => ("NodeLeaves", "its node is not needed".to_owned(), ""),
+        Reason::EvensOut => ("EvensOut", "it evens CPU and memory out between nodes".to_owned(), ""),
+        Reason::RelievesNode { limit } => ("RelievesNode", format!("its node is used above {limit}"), ""),
+        Reason::MakesRoom { pod } => ("MakesRoom", format!("it makes room for pod {pod}"), ""),
         Reason::PodDisruptionBudget { pdb, allowed } => (
             "PodDisruptionBudget",
             format!("PodDisruptionBudget {pdb} allows {allowed} evictions"),

@@ -296,6 +296,8 @@ pub fn planned() -> Planned {
             }]),
             relaxations: list(vec![Relaxation { reason: Reason::NothingManaged, nodes: 1, saves: MicroUsdPerHour(5) }]),
             bound_method: text("per-resource bound"),
+            balance: Balance { pivot: MilliCpu(250), before: Ppm(400_000), after: Ppm(100_000) },
+            heat: Some(Heat { limit: Ppm(800_000), hot_before: 2, hot_after: 1, before: Ppm(4), after: Ppm(3) }),
         },
     }
 }

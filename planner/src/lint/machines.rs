@@ -153,6 +153,26 @@ fn wrong_with_removed(input: &PlanningInput, node: &NodeFact, removed: &NodeToRe
     }
 }
 
+/// Why the pods of a node that stays must not be moved off it, if they must not.
+pub(super) fn tied(input: &PlanningInput, node: &NodeFact) -> Option<&'static str> {
+    let usable = match &input.managed {
+        Managed::All => true,
+        Managed::Listed(_) => costs::pool(input, node).is_some_and(|pool| pool.refusal.is_none()),
+    };
+    let rules = [
+        (!usable, "it is not ours to mark"),
+        (!selector_matches(&input.policy.nodes, &node.labels), "the policy does not select it"),
+        (CONTROL_PLANE_KEYS.iter().any(|key| node.labels.contains_key(*key)), "it runs the control plane"),
+        (node.excluded, "it is excluded"),
+        (protected(node.do_not_disrupt, input.now), "it asks not to be disrupted"),
+        (!node.unknown.is_empty(), "it has a rule that is not known"),
+        (node.deletion_at.is_some(), "it is being deleted"),
+        (!node.ready, "it is not ready"),
+        (node.unschedulable, "somebody cordoned it"),
+    ];
+    rules.into_iter().find_map(|(holds, why)| holds.then_some(why))
+}
+
 /// Why a node must stay, if it must.
 fn protection(input: &PlanningInput, node: &NodeFact) -> Option<&'static str> {
     match &input.managed {

@@ -59,6 +59,8 @@ pub enum Check {
     DisruptionBudget,
     /// A move's target exists and stays.
     MoveTarget,
+    /// A pod that moves although its node stays is led away from it, and its node lets it go.
+    Shift,
     /// Moves stand wave by wave, and what a wave opens stays or is new.
     Wave,
     /// A pod fits its target when its turn comes.

@@ -9,7 +9,7 @@ use journal_schema::plan::{Move, MoveMethod, Plan, PlanningInput, Target};
 use journal_schema::policy::{Actuation, SingleReplica};
 use journal_schema::text::Name;
 
-use super::machines::protected;
+use super::machines::{self, protected};
 use super::{Check, Findings};
 use crate::scheduler::matching::selector_matches;
 
@@ -51,6 +51,27 @@ pub(super) fn check(input: &PlanningInput, plan: &Plan, findings: &mut Findings)
         if let Some(wrong) = wrong_with_target(input, plan, &removed, step) {
             findings.error(Check::MoveTarget, format_args!("pod {}: {wrong}", step.pod));
         }
+        if !removed.contains(&step.from)
+            && let Some(wrong) = wrong_with_shift(input, plan, step)
+        {
+            findings.error(Check::Shift, format_args!("pod {}: its node {} stays, and {wrong}", step.pod, step.from));
+        }
+    }
+}
+
+/// Why a pod cannot move off a node that stays, if it cannot.
+fn wrong_with_shift(input: &PlanningInput, plan: &Plan, step: &Move) -> Option<&'static str> {
+    let Some(node) = input.cluster.nodes.get(&step.from) else { return Some("does not exist") };
+    if let Some(wrong) = machines::tied(input, node) {
+        return Some(wrong);
+    }
+    if step.method == MoveMethod::RollingUpdate {
+        return Some("a rolling update leads no single pod");
+    }
+    let wave = usize::try_from(step.wave).ok().and_then(|wave| plan.waves.get(wave));
+    match wave {
+        None => Some("nothing leads the pod away from it"),
+        Some(wave) => wave.opens.contains(&Target::Node(step.from.clone())).then_some("it is open meanwhile"),
     }
 }
 

@@ -303,9 +303,18 @@ fn left_behind(planned: &Planned, snapshot: &Snapshot, findings: &mut Findings) 
 
 /// Reports the pods that the scheduler finds no node for. Evicted, such a pod is missing, which is
 /// an error; surged or rolled, its predecessor still runs and the iteration is unwound without harm.
+/// Pods that move although their nodes stay do so for something: where it does not come about, they are
+/// disturbed for nothing, which is an error as well.
 fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start) -> Findings {
     let mut findings = Findings::default();
-    for step in stranded_steps(input, planned, start) {
+    let (stranded, waiting) = stranded_steps(input, planned, start);
+    for pod in waiting.into_iter().filter(|_| planned.plan.shifts().next().is_some()) {
+        findings.error(
+            Check::PendingPod,
+            format_args!("pod {}: left to the scheduler, it finds no node although pods make room for it", pod.key),
+        );
+    }
+    for step in stranded {
         let message = format_args!("pod {}: left to the scheduler, it finds no node when its turn comes", step.pod);
         match step.method {
             MoveMethod::Evict => findings.error(Check::Stranded, message),
@@ -323,18 +332,29 @@ fn as_scheduled(input: &PlanningInput, planned: &Planned, start: &Start) -> Find
 /// evidence and no proof.
 pub fn stranded(input: &PlanningInput, planned: &Planned) -> Vec<Key> {
     let start = Start::new(input, planned);
-    stranded_steps(input, planned, &start).into_iter().map(|step| step.pod.clone()).collect()
+    stranded_steps(input, planned, &start).0.into_iter().map(|step| step.pod.clone()).collect()
 }
 
-/// Each pod goes where the scheduler puts it: pending pods as soon as machines are up, then each
-/// moved pod in its turn, led as the plan says.
-fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start) -> Vec<&'a Move> {
+/// Each pod goes where the scheduler puts it: pending pods as soon as machines are up, or room is made, and
+/// each moved pod in its turn, led as the plan says. Returns the moves and the pending pods of the plan that
+/// find no node.
+fn stranded_steps<'a>(
+    input: &'a PlanningInput,
+    planned: &'a Planned,
+    start: &Start,
+) -> (Vec<&'a Move>, Vec<&'a PodFact>) {
     let mut snapshot = start.snapshot.clone();
-    for (pod, _) in placed_pods(input, planned) {
-        if let Ok(node) = snapshot.choose(pod) {
-            snapshot.bind(pod.clone(), &node);
-        }
-    }
+    let mut waiting: Vec<&PodFact> = placed_pods(input, planned).into_iter().map(|(pod, _)| pod).collect();
+    let try_waiting = |snapshot: &mut Snapshot, waiting: &mut Vec<&PodFact>| {
+        waiting.retain(|pod| match snapshot.choose(pod) {
+            Ok(node) => {
+                snapshot.bind((*pod).clone(), &node);
+                false
+            }
+            Err(_) => true,
+        });
+    };
+    try_waiting(&mut snapshot, &mut waiting);
     let mut stranded = Vec::new();
     let mut marks = Led::new(start.led.iter().map(|name| (name, name.clone())).collect());
     let mut led = None;
@@ -349,20 +369,25 @@ fn stranded_steps<'a>(input: &PlanningInput, planned: &'a Planned, start: &Start
         if step.method == MoveMethod::Evict {
             drop_pod(&mut snapshot, &step.pod);
         }
-        let mut choice = snapshot.choose(&replacement);
-        if choice.is_err() && step.method == MoveMethod::RollingUpdate {
+        // Where it was is no other place.
+        let choose = |snapshot: &mut Snapshot| snapshot.choose(&replacement).ok().filter(|node| *node != step.from);
+        let mut choice = choose(&mut snapshot);
+        if choice.is_none() && step.method == MoveMethod::RollingUpdate {
             drop_pod(&mut snapshot, &step.pod);
-            choice = snapshot.choose(&replacement);
+            choice = choose(&mut snapshot);
         }
         match choice {
-            Ok(node) => {
+            Some(node) => {
                 drop_pod(&mut snapshot, &step.pod);
                 snapshot.bind(replacement, &node);
             }
-            Err(_) => stranded.push(step),
+            None => stranded.push(step),
+        }
+        if !planned.plan.removes(&step.from) {
+            try_waiting(&mut snapshot, &mut waiting);
         }
     }
-    stranded
+    (stranded, waiting)
 }
 
 /// A reason in few words: its name and what it is about.

@@ -5,7 +5,7 @@ use crate::moves::MOVE;
 use crate::state::{NOWHERE, State};
 
 /// Items in the order in which they are placed: what is worth most first.
-pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
+pub(crate) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usize]) {
     items.sort_by_key(|item| {
         let class = state.model.items[*item].class;
         let profile = &state.model.relations.profiles[state.model.classes[class].profile];
@@ -14,7 +14,7 @@ pub(super) fn by_worth(state: &State<'_, '_>, goal: &Goal<'_>, items: &mut [usiz
 }
 
 /// The one of these hosts that is open and left with the least worth of room; `None` when the item fits none.
-fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], item: usize) -> Option<usize> {
+pub(crate) fn best_host(state: &State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], item: usize) -> Option<usize> {
     let class = state.model.items[item].class;
     let mut best: Option<(i64, usize)> = None;
     for host in hosts.iter().copied() {
@@ -51,7 +51,7 @@ pub(crate) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
 }
 
 /// Open hosts with room for some pod, ascending.
-fn roomy(state: &State<'_, '_>) -> Vec<usize> {
+pub(crate) fn roomy(state: &State<'_, '_>) -> Vec<usize> {
     let least = &state.model.least_request;
     (0..state.open.len()).filter(|host| state.open[*host] && state.has_room(least, *host)).collect()
 }

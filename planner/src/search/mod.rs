@@ -12,7 +12,7 @@ pub(crate) mod random;
 mod ruin;
 mod trial;
 
-pub(crate) use drain::{boot_for, place_pending};
+pub(crate) use drain::{best_host, boot_for, by_worth, place_pending, roomy};
 
 use crate::bound::Bound;
 use crate::model::Model;
@@ -48,6 +48,14 @@ impl Goal<'_> {
     }
 }
 
+/// All nodes stay, and pending pods get a place: in room that is there, else on machines.
+pub(crate) fn kept<'m, 'a>(present: &State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
+    let mut kept = present.clone();
+    place_pending(&mut kept, goal);
+    kept.commit();
+    kept
+}
+
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
 
@@ -66,9 +74,7 @@ fn thresholds(model: &Model<'_>) -> &'static [usize] {
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
     let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
     let present = State::present(model, slots);
-    let mut kept = present.clone();
-    place_pending(&mut kept, goal);
-    kept.commit();
+    let kept = kept(&present, goal);
     let mut drained = kept.clone();
     drain::drain(&mut drained, goal);
     drained.commit();

@@ -25,6 +25,7 @@ use journal_schema::plan::MoveMethod;
 
 use crate::model::{CPU, MEMORY, Model};
 use crate::search::random::Random;
+use crate::shifts::Shift;
 use crate::state::{NOWHERE, State};
 use preferences::Preferences;
 use reference::Reference;
@@ -67,6 +68,8 @@ pub(crate) struct Change {
     pub(crate) leaving: Vec<usize>,
     /// Machines to boot, by their order.
     pub(crate) machines: Vec<usize>,
+    /// Pods that move although their nodes stay, by item. Each is in a wave that does not open its node.
+    pub(crate) shifting: Vec<Shift>,
     /// In which order hosts are opened to the pods that move; empty: all are open all the time.
     pub(crate) waves: Vec<Wave>,
 }
@@ -81,6 +84,11 @@ pub(crate) struct Wave {
 }
 
 impl Change {
+    /// Everything stays.
+    pub(crate) fn nothing() -> Self {
+        Self { leaving: Vec::new(), machines: Vec::new(), shifting: Vec::new(), waves: Vec::new() }
+    }
+
     /// What a placement changes.
     pub(crate) fn of(state: &State<'_, '_>) -> Self {
         let leaving = (0..state.nodes()).filter(|host| !state.open[*host]).collect();
@@ -89,7 +97,7 @@ impl Change {
             .map(|host| state.machine[host])
             .collect();
         machines.sort_unstable();
-        Self { leaving, machines, waves: Vec::new() }
+        Self { leaving, machines, shifting: Vec::new(), waves: Vec::new() }
     }
 
     /// How many hosts there are afterwards.
@@ -102,6 +110,24 @@ impl Change {
         let removed: i64 = self.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
         let added: i64 = self.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
         added - removed
+    }
+
+    /// Whether a present node leaves.
+    pub(crate) fn leaves(&self, host: usize) -> bool {
+        self.leaving.binary_search(&host).is_ok()
+    }
+
+    /// Why an item moves although its node stays, if it does.
+    pub(crate) fn shift(&self, item: usize) -> Option<&Shift> {
+        self.shifting.binary_search_by_key(&item, |shift| shift.item).ok().map(|place| &self.shifting[place])
+    }
+
+    /// Pods stay after all that would have moved although their nodes stay.
+    pub(crate) fn drop_shifts(&mut self, items: &[usize]) {
+        self.shifting.retain(|shift| !items.contains(&shift.item));
+        for wave in &mut self.waves {
+            wave.items.retain(|item| !items.contains(item));
+        }
     }
 
     /// Nodes stay after all, with their pods.
@@ -186,6 +212,8 @@ struct Start<'m, 'a> {
     /// By host slot.
     leaving: Vec<bool>,
     rounds: Vec<Round>,
+    /// Room is made for pending pods while others move.
+    makes_room: bool,
 }
 
 /// Pods that move while the same hosts are open.
@@ -219,11 +247,11 @@ impl<'m, 'a> Start<'m, 'a> {
         rounds.extend(
             change.waves.iter().map(|wave| Round { opens: Some(wave.opens.clone()), waiting: wave.items.clone() }),
         );
-        Self { state, leaving, rounds }
+        Self { state, leaving, rounds, makes_room: !change.shifting.is_empty() }
     }
 
     fn carry_out(self, mut chooser: Chooser<'a>) -> Rehearsal<'m, 'a> {
-        let Self { mut state, rounds, .. } = self;
+        let Self { mut state, rounds, makes_room, .. } = self;
         let (mut steps, mut stuck) = (Vec::new(), Vec::new());
         for (number, round) in rounds.into_iter().enumerate() {
             if let Some(opens) = &round.opens {
@@ -234,8 +262,14 @@ impl<'m, 'a> Start<'m, 'a> {
             }
             let left = chooser.try_all(&mut state, round.waiting, number, &mut steps);
             stuck.extend(left);
+            // Pods that were pending are tried again whenever something changes.
+            if makes_room && number > 0 {
+                let waits = |item: &usize| state.at[*item] == NOWHERE;
+                let (pending, others): (Vec<usize>, Vec<usize>) = stuck.into_iter().partition(waits);
+                stuck = others;
+                stuck.extend(chooser.try_all(&mut state, pending, 0, &mut steps));
+            }
         }
-        // Pods that were pending are tried again whenever something changes.
         let (pending, mut stuck): (Vec<usize>, Vec<usize>) =
             stuck.into_iter().partition(|item| state.at[*item] == NOWHERE);
         if !pending.is_empty() {
@@ -323,11 +357,13 @@ fn overtaken(model: &Model<'_>, items: &[usize], random: &mut Random) -> Vec<usi
     drawn.into_iter().map(next).collect()
 }
 
-/// Moves one item as its method does; `None` when no node takes it.
+/// Moves one item as its method does; `None` when no node takes it but its own.
 fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -> Option<usize> {
     let old = state.at[item];
     let method = state.model.items[item].standing.method;
-    let beside = if old == NOWHERE || method != MoveMethod::Evict { preferences.choose(state, item) } else { None };
+    let elsewhere = |chosen: Option<usize>| chosen.filter(|host| *host != old);
+    let beside =
+        if old == NOWHERE || method != MoveMethod::Evict { elsewhere(preferences.choose(state, item)) } else { None };
     let may_leave_first = old != NOWHERE && method != MoveMethod::Surge;
     if let (None, false) = (beside, may_leave_first) {
         return None;
@@ -336,7 +372,7 @@ fn step(state: &mut State<'_, '_>, preferences: &mut Preferences, item: usize) -
         preferences.left(item, old);
         state.lift(item);
     }
-    let chosen = beside.or_else(|| preferences.choose(state, item));
+    let chosen = beside.or_else(|| elsewhere(preferences.choose(state, item)));
     match chosen {
         Some(host) => {
             preferences.arrived(item, host);

@@ -53,7 +53,7 @@ impl<'a> Reference<'a> {
         self.led.open(&mut self.snapshot, hosts.iter().copied().collect(), self.input.iteration);
     }
 
-    /// Moves one item as its method does; the slot it goes to, or `None` when no node takes it.
+    /// Moves one item as its method does; the slot it goes to, or `None` when no node takes it but its own.
     pub(super) fn step(&mut self, model: &Model<'_>, item: usize) -> Option<usize> {
         let item = &model.items[item];
         let Some(home) = item.home else {
@@ -63,13 +63,15 @@ impl<'a> Reference<'a> {
         };
         let replacement = replacement(model, item);
         let method = item.standing.method;
-        let mut choice = if method == MoveMethod::Evict { None } else { self.snapshot.choose(&replacement).ok() };
+        let own = &model.hosts[home].fact.name;
+        let choose = |snapshot: &mut Snapshot| snapshot.choose(&replacement).ok().filter(|node| node != own);
+        let mut choice = if method == MoveMethod::Evict { None } else { choose(&mut self.snapshot) };
         if choice.is_none() && method == MoveMethod::Surge {
             return None;
         }
         self.snapshot.unbind(&item.fact.key);
         if choice.is_none() {
-            choice = self.snapshot.choose(&replacement).ok();
+            choice = choose(&mut self.snapshot);
         }
         match choice {
             Some(node) => {
@@ -77,9 +79,8 @@ impl<'a> Reference<'a> {
                 self.slots.get(&node).copied()
             }
             None => {
-                let node = &model.hosts[home].fact.name;
                 if let Some(pod) = self.input.cluster.pods.get(&item.fact.key) {
-                    self.snapshot.bind(pod.clone(), node);
+                    self.snapshot.bind(pod.clone(), own);
                 }
                 None
             }

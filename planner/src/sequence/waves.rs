@@ -23,7 +23,11 @@ pub(crate) fn joined(model: &Model<'_>, change: &Change) -> Vec<Wave> {
     let mut joined: Vec<Wave> = Vec::new();
     for wave in change.waves.iter().map(|wave| wave.in_turns(model)) {
         let both = joined.last().map(|last| last.and(&wave).in_turns(model));
-        match both.filter(|both| both.items.len() <= most && both.opens.len() <= MOST_OPEN) {
+        // A pod whose node is open would come back to it.
+        let leads = |both: &Wave| {
+            both.items.iter().all(|item| model.items[*item].home.is_none_or(|home| !both.opens.contains(&home)))
+        };
+        match both.filter(|both| both.items.len() <= most && both.opens.len() <= MOST_OPEN && leads(both)) {
             Some(both) if stage.holds(&both) => {
                 joined.pop();
                 joined.push(both);

@@ -8,8 +8,8 @@ use journal_schema::facts::{
     TaintEffect, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
 };
 use journal_schema::plan::{
-    Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput,
-    PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
+    Balance, Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned,
+    PlanningInput, PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Actuation, Policy, RightSizing, SingleReplica};
 use journal_schema::reason::Reason;
@@ -245,7 +245,14 @@ fn planned(input: &PlanningInput) -> Planned {
             lower_bound: MicroUsdPerHour(250_000),
             transition: MicroUsd(10_000),
         },
-        report: Report { nodes, pods: verdicts, relaxations: Many::default(), bound_method: Name::default() },
+        report: Report {
+            nodes,
+            pods: verdicts,
+            relaxations: Many::default(),
+            bound_method: Name::default(),
+            balance: Balance::default(),
+            heat: None,
+        },
     }
 }
 
@@ -638,19 +645,71 @@ fn the_replay() {
     ]);
 }
 
+/// As in "moves in the wrong order", in the right one: web-1-0001 leaves keep, which stays, to make room.
+fn shift(input: &mut PlanningInput, planned: &mut Planned) {
+    the_pod(input, "web-1-0001").node = Some(name("keep"));
+    the_pod(input, "bare-1-0000").spec.requests.cpu = MilliCpu(2700);
+    let new = Target::New(Slot(0));
+    edit(&mut planned.plan.moves, |moves| {
+        moves[1].from = name("keep");
+        moves[1].to = new.clone();
+        moves[2].wave = 1;
+    });
+    set_verdict(planned, "web-1-0001", PodAction::Move(new.clone()));
+    planned.plan.waves = many(vec![wave(new), wave(Target::Node(name("keep")))]);
+}
+
 #[test]
 fn the_order_of_moves_that_make_room_is_accepted() {
     let mut input = input();
     let mut planned = planned(&input);
-    // As in "moves in the wrong order", in the right one.
-    the_pod(&mut input, "web-1-0001").node = Some(name("keep"));
-    the_pod(&mut input, "bare-1-0000").spec.requests.cpu = MilliCpu(2700);
-    edit(&mut planned.plan.moves, |moves| {
-        moves[1].from = name("keep");
-        moves[1].to = Target::New(Slot(0));
-    });
-    set_verdict(&mut planned, "web-1-0001", PodAction::Move(Target::New(Slot(0))));
+    shift(&mut input, &mut planned);
     assert_eq!(show(&input, &planned), "");
+}
+
+#[test]
+fn shifts() {
+    caught(&[
+        ("nothing leads it", Check::Shift, |i, p| {
+            shift(i, p);
+            p.plan.waves = many(Vec::new());
+            edit(&mut p.plan.moves, |moves| moves[2].wave = 0);
+        }),
+        ("its node is open", Check::Shift, |i, p| {
+            shift(i, p);
+            let both = few(vec![Target::New(Slot(0)), Target::Node(name("keep"))]);
+            edit(&mut p.plan.waves, |waves| waves[0].opens = both);
+        }),
+        ("its node is not ours", Check::Shift, |i, p| {
+            shift(i, p);
+            i.managed = Managed::Listed(["old-1", "old-2"].map(|text| (name(text), name("big"))).into());
+        }),
+        ("its node is excluded", Check::Shift, |i, p| {
+            shift(i, p);
+            the_node(i, "keep").excluded = true;
+        }),
+        ("its node asks not to be disrupted", Check::Shift, |i, p| {
+            shift(i, p);
+            the_node(i, "keep").do_not_disrupt = DoNotDisrupt::Always;
+        }),
+        ("its node is cordoned", Check::Shift, |i, p| {
+            shift(i, p);
+            the_node(i, "keep").unschedulable = true;
+        }),
+        ("a rolling update", Check::Shift, |i, p| {
+            shift(i, p);
+            edit(&mut p.plan.moves, |moves| moves[1].method = MoveMethod::RollingUpdate);
+        }),
+        ("a pod waits for nothing", Check::PendingPod, |i, p| {
+            shift(i, p);
+            the_pod(i, "web-1-0002").spec.requests.cpu = MilliCpu(1901);
+        }),
+        ("it comes back", Check::Stranded, |i, p| {
+            shift(i, p);
+            the_pod(i, "bare-1-0000").spec.requests.cpu = MilliCpu(100);
+            the_pod(i, "web-1-0001").spec.node_selector = labels(&[("kubernetes.io/hostname", "keep")]);
+        }),
+    ]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use journal_schema::cloud::CapacityType;
 use journal_schema::event::OperatorCommand;
 use journal_schema::facts::{IntOrPercent, WorkloadKind};
-use journal_schema::policy::{Actuation, Mode, SingleReplica};
+use journal_schema::policy::{Actuation, Mode, Objective, SingleReplica};
 use journal_schema::units::{Bytes, MilliCpu, Millis, Ppm};
 
 use super::default::{ZONES, automatic, system};
@@ -92,6 +92,42 @@ fn pure_boot() -> Scenario {
     // Nothing is saved by it, so that the threshold must not stand in the way.
     this.policy.decide.min_savings = Ppm(0);
     this.expected = Expected::Any;
+    this
+}
+
+fn make_room() -> Scenario {
+    let mut this = small_world("make-room", "a pod waits that fits nowhere: another makes room, no machine is booted");
+    this.pools = vec![PoolSpec::new("e2-standard-2", ZONES[0], 3)];
+    let cart = deployment("cart", 3, 3, 900, 1_200).spread_over("kubernetes.io/hostname", 1);
+    this.workloads = [system(), vec![cart, deployment("mailer", 3, 3, 400, 600)]].concat();
+    this.late = vec![deployment("trainer", 1, 1, 700, 900)];
+    this
+}
+
+fn no_room() -> Scenario {
+    let mut this = make_room();
+    this.name = "no-room".to_owned();
+    this.about = "the pod that makes room never becomes ready elsewhere: the iteration is unwound".to_owned();
+    this.faults = vec![FaultRule::on("MarkNode", 1, FaultKind::NeverReady { workload: "shop/mailer".to_owned() })];
+    this.expected = Expected::Unwound;
+    this
+}
+
+fn balance() -> Scenario {
+    let mut this = small_world("balance", "pods move until CPU and memory are mixed alike on all machines, which stay");
+    this.pools = vec![PoolSpec::new("e2-standard-4", ZONES[0], 3)];
+    let leaves = |app: &str, cpu, memory| deployment(app, 2, 6, cpu, memory);
+    this.workloads = [
+        system(),
+        vec![
+            leaves("encoder", 500, 300),
+            leaves("resizer", 400, 300),
+            leaves("cache", 50, 1_900),
+            leaves("index", 50, 1_600),
+        ],
+    ]
+    .concat();
+    this.policy.optimize.objective = Objective::Balance;
     this
 }
 
@@ -269,6 +305,9 @@ pub(super) fn all() -> Vec<Scenario> {
         dear_world("replace", "dear machines are replaced by cheaper ones"),
         pure_removal(),
         pure_boot(),
+        make_room(),
+        no_room(),
+        balance(),
         surge_single(),
         evict(),
         rolling_update(),
