@@ -12,13 +12,15 @@ use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
-use crate::bound::Bound;
+use crate::binding::binding;
+use crate::bound::{Bound, Problem};
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::MOVE;
 use crate::relaxations::relaxations;
 use crate::sequence::{Change, Rehearsal};
 use crate::state::NOWHERE;
+use crate::waste::{Waste, waste};
 use crate::why::why_unplaced;
 
 /// Minutes from asking for a machine to its being a ready node (cluster-autoscaler's FAQ: three to four).
@@ -33,6 +35,7 @@ fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
 /// Writes the plan and its report.
 pub(crate) fn assemble(
     model: &Model<'_>,
+    problem: &Problem,
     bound: &Bound,
     change: &Change,
     rehearsal: &Rehearsal<'_, '_>,
@@ -75,11 +78,15 @@ pub(crate) fn assemble(
     });
     let waves = waves.collect::<Result<Vec<Wave>, PlanError>>()?;
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
+    let waste = waste(model, bound, change, rehearsal);
     let report = Report {
-        nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
+        nodes: many(node_verdicts(model, bound, change, rehearsal, &waste), "node verdicts")?,
         pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
         relaxations: many(relaxations(model, bound), "relaxations")?,
         bound_method: bound.method.clone(),
+        waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
+        unused: MicroUsdPerHour(waste.unused),
+        binding: many(binding(model, problem, bound, change, rehearsal), "bottlenecks")?,
     };
     let plan = Plan {
         iteration: input.iteration,
@@ -138,7 +145,13 @@ fn node_to_remove(model: &Model<'_>, host: usize) -> NodeToRemove {
 }
 
 /// One verdict for every node, by name.
-fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &Rehearsal<'_, '_>) -> Vec<NodeVerdict> {
+fn node_verdicts(
+    model: &Model<'_>,
+    bound: &Bound,
+    change: &Change,
+    rehearsal: &Rehearsal<'_, '_>,
+    waste: &Waste,
+) -> Vec<NodeVerdict> {
     let mut receives = vec![false; model.hosts.len()];
     for step in rehearsal.steps.iter().filter(|step| step.host < model.hosts.len()) {
         receives[step.host] = true;
@@ -156,7 +169,8 @@ fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &
                 None if receives[index] => (NodeAction::Keep, Reason::Needed),
                 None => (NodeAction::Keep, keep_reason(model, bound, index, penalty)),
             };
-            NodeVerdict { node: host.fact.name.clone(), action, reason }
+            let waste = MicroUsdPerHour(waste.nodes[index]);
+            NodeVerdict { node: host.fact.name.clone(), action, reason, waste }
         })
         .collect()
 }

@@ -24,6 +24,7 @@
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
 mod assemble;
+mod binding;
 mod bound;
 mod eligibility;
 pub mod forecast;
@@ -45,6 +46,7 @@ mod settle;
 mod state;
 mod steer;
 mod verify;
+mod waste;
 mod waves;
 mod why;
 mod worth;
@@ -87,7 +89,8 @@ pub enum PlanError {
 pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
     let model = Model::new(input);
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
-    let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
+    let problem = Problem::new(&model, &placeable);
+    let guide = bound::prove(&problem, model.classes.len());
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
@@ -138,9 +141,13 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
-        let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
-        let bound = fewer.as_ref().unwrap_or(&guide);
-        let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
+        let fewer = (!all).then(|| {
+            let problem = Problem::new(&model, &placed);
+            let bound = bound::prove(&problem, model.classes.len());
+            (problem, bound)
+        });
+        let (problem, bound) = fewer.as_ref().map_or((&problem, &guide), |(problem, bound)| (problem, bound));
+        let planned = assemble::assemble(&model, problem, bound, &candidate.change, &candidate.rehearsal)?;
         let sound = verify::verify(&model, &candidate.change, &candidate.rehearsal)
             .map_err(|what| PlanError::Inconsistent { what: Name::truncated(what) })
             .and_then(|()| check(input, &planned));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use journal_schema::binding::Bottleneck;
 use journal_schema::facts::{Key, Labels, NodeFact, NodeTerm, PodFact, PvFact, Taint, Toleration};
 use journal_schema::plan::{Managed, MoveMethod, PlanningInput};
 use journal_schema::policy::{Actuation, RightSizing};
@@ -60,6 +61,15 @@ impl Extra {
             .map(|(i, driver)| (driver.clone(), amounts[first + i]))
             .filter(|(_, limit)| *limit < UNLIMITED)
             .collect()
+    }
+
+    /// What binds where a dimension has a price.
+    pub(crate) fn bottleneck(&self, dim: usize) -> Bottleneck {
+        match self.shortage(dim) {
+            Reason::InsufficientResource { resource } => Bottleneck::Resource { resource },
+            Reason::AttachLimit { driver } => Bottleneck::AttachLimit { driver },
+            other => Bottleneck::Resource { resource: Name::truncated(other.code()) },
+        }
     }
 
     /// What is short when a dimension is short.

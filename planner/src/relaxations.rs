@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use journal_schema::plan::Relaxation;
+use journal_schema::plan::{Basis, Relaxation};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
@@ -37,6 +37,7 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
             reason,
             nodes: 0,
             saves: MicroUsdPerHour(0),
+            basis: Basis::Estimated,
         });
         group.nodes += 1;
         group.saves += MicroUsdPerHour(saves);

@@ -13,9 +13,12 @@ mod problem;
 mod volume;
 mod whole;
 
+use std::collections::BTreeMap;
+
 use crate::worth::UnitPrices;
 use journal_schema::text::Name;
-pub(crate) use problem::Problem;
+pub(crate) use prices::lower as lower_prices;
+pub(crate) use problem::{Kind, KindKey, Problem};
 
 /// A proven bound.
 #[derive(Clone, Debug)]
@@ -28,16 +31,25 @@ pub(crate) struct Bound {
     pub(crate) units: UnitPrices,
     /// By class of the model, in nano-USD per hour: what one pod is worth.
     pub(crate) worth: Vec<i64>,
+    /// In nano-USD per hour: what the bound takes off for each host of a kind of limited number, because
+    /// its room is worth more than it costs. `None` when no worth is proven, only what is fixed.
+    pub(crate) rents: Option<BTreeMap<KindKey, i128>>,
+}
+
+/// Rents by what the kinds are.
+fn by_key(problem: &Problem, rents: &[i128]) -> BTreeMap<KindKey, i128> {
+    problem.kinds.iter().zip(rents).filter(|(_, rent)| **rent > 0).map(|(kind, rent)| (kind.of, *rent)).collect()
 }
 
 /// Proves a bound by what resources cost alone: within a millisecond, whatever the size.
 pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
-    let (cost, units) = volume::prove(problem);
+    let (cost, units, rents) = volume::prove(problem);
     let mut worth = vec![0; classes];
     for class in &problem.classes {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
-    Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth }
+    let rents = rents.map(|rents| by_key(problem, &rents));
+    Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth, rents }
 }
 
 /// Proves a bound for the pods of a problem.
@@ -53,6 +65,7 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
         for (class, worth) in problem.classes.iter().zip(&proof.worth) {
             bound.worth[class.class] = *worth;
         }
+        bound.rents = Some(by_key(problem, &proof.rents));
     };
     let Some(proposal) = groups::propose(problem) else { return bound };
     let grouped = classes::prove_proposal(problem, &proposal);

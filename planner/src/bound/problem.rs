@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Amounts, DIMS, Model, add};
+use crate::model::{Amounts, DIMS, Host, Model, add};
 use crate::worth::{scaled, scaled_up};
 
 /// Pods to place.
@@ -19,6 +19,8 @@ pub(crate) struct Demand {
 /// Hosts that are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
+    /// Which hosts these are.
+    pub(crate) of: KindKey,
     /// Capacity in scaled units, rounded up.
     pub(crate) capacity: Amounts,
     /// Micro-USD per hour; zero for hosts that are paid for in any case.
@@ -40,14 +42,25 @@ pub(crate) struct Problem {
 }
 
 /// Hosts that the relaxation need not tell apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum KindKey {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KindKey {
     /// Hosts that stay, by signature: all of them as one large host.
     Staying(usize),
     /// Nodes that may leave, by signature and price.
     Leaving(usize, i64),
     /// Offers.
     Offer(usize),
+}
+
+impl KindKey {
+    /// The kind of a present node.
+    pub(crate) fn of(host: &Host<'_>) -> Self {
+        if host.keep.is_some() {
+            Self::Staying(host.sig * 2 + usize::from(host.receives))
+        } else {
+            Self::Leaving(host.sig, host.price.unwrap_or(0))
+        }
+    }
 }
 
 struct Draft {
@@ -75,7 +88,7 @@ impl Problem {
     }
 
     /// The dimensions in which prices mean something: somebody asks, and what there is has an end.
-    pub(super) fn priced_dims(&self) -> Vec<usize> {
+    pub(crate) fn priced_dims(&self) -> Vec<usize> {
         let asked = |dim: usize| self.classes.iter().any(|class| class.request[dim] > 0);
         let largest = self.largest();
         (0..self.dims).filter(|dim| asked(*dim) && (1..UNBOUNDED).contains(&largest[*dim])).collect()
@@ -106,12 +119,7 @@ impl Problem {
             if stays {
                 fixed += price;
             }
-            let key = if stays {
-                KindKey::Staying(host.sig * 2 + usize::from(host.receives))
-            } else {
-                KindKey::Leaving(host.sig, price)
-            };
-            let draft = drafts.entry(key).or_insert_with(|| Draft {
+            let draft = drafts.entry(KindKey::of(host)).or_insert_with(|| Draft {
                 capacity: [0; DIMS],
                 price: if stays { 0 } else { price },
                 limit: Some(0),
@@ -167,14 +175,14 @@ impl Problem {
                 Demand { class, request, count }
             })
             .collect();
-        let kinds = drafts.into_values().map(|draft| finish(model, &classes, draft)).collect();
+        let kinds = drafts.into_iter().map(|(key, draft)| finish(model, &classes, key, draft)).collect();
         Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims }
     }
 }
 
 /// What a present host can hold of movable pods: its room plus what they use now; pods that are
 /// terminating make room; where more runs than fits, what runs counts.
-fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap<usize, i64>) -> Amounts {
+fn capacity_of(model: &Model<'_>, host: &Host<'_>, here: &BTreeMap<usize, i64>) -> Amounts {
     let mut used = [0i64; DIMS];
     for (class, count) in here {
         for (sum, amount) in used.iter_mut().zip(&model.classes[*class].request) {
@@ -194,7 +202,7 @@ fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap
     capacity
 }
 
-fn finish(model: &Model<'_>, classes: &[Demand], draft: Draft) -> Kind {
+fn finish(model: &Model<'_>, classes: &[Demand], of: KindKey, draft: Draft) -> Kind {
     let most = classes
         .iter()
         .map(|demand| {
@@ -213,7 +221,7 @@ fn finish(model: &Model<'_>, classes: &[Demand], draft: Draft) -> Kind {
             room.max(present).min(demand.count)
         })
         .collect();
-    Kind { capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
+    Kind { of, capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
 }
 
 impl Draft {
