@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use journal_schema::plan::{
     Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
-    PodVerdict, Report, RequestChange, Slot, Target, Wave,
+    PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::RightSizing;
 use journal_schema::reason::Reason;
@@ -17,7 +17,6 @@ use crate::bound::{Bound, Problem};
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::MOVE;
-use crate::relaxations::relaxations;
 use crate::sequence::{Change, Rehearsal};
 use crate::state::NOWHERE;
 use crate::waste::{Waste, waste};
@@ -32,7 +31,7 @@ fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
     Many::new(items).map_err(|_| PlanError::TooLarge { what: Name::truncated(what) })
 }
 
-/// Writes the plan and its report.
+/// Writes the plan and its report, but for what rules cost ([`explain`]).
 pub(crate) fn assemble(
     model: &Model<'_>,
     problem: &Problem,
@@ -82,7 +81,7 @@ pub(crate) fn assemble(
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal, &waste), "node verdicts")?,
         pods: many(pod_verdicts(model, &targets, rehearsal), "pod verdicts")?,
-        relaxations: many(relaxations(model, bound), "relaxations")?,
+        relaxations: Many::default(),
         bound_method: bound.method.clone(),
         waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
         unused: MicroUsdPerHour(waste.unused),
@@ -103,6 +102,12 @@ pub(crate) fn assemble(
         transition: MicroUsd(added * minutes / 60),
     };
     Ok(Planned { plan, report })
+}
+
+/// Adds what rules cost, which is sought once the plan is sound.
+pub(crate) fn explain(mut planned: Planned, relaxations: Vec<Relaxation>) -> Result<Planned, PlanError> {
+    planned.report.relaxations = many(relaxations, "relaxations")?;
+    Ok(planned)
 }
 
 /// How many batches of parallel moves there are: those of a wave wait for those of the wave before.

@@ -26,6 +26,7 @@
 mod assemble;
 mod binding;
 mod bound;
+mod counterfactual;
 mod eligibility;
 pub mod forecast;
 mod groups;
@@ -46,6 +47,7 @@ mod settle;
 mod state;
 mod steer;
 mod verify;
+mod waiver;
 mod waste;
 mod waves;
 mod why;
@@ -58,7 +60,9 @@ use journal_schema::policy::{Actuation, Limits};
 use journal_schema::text::Name;
 
 use crate::bound::Problem;
+use crate::counterfactual::Found;
 use crate::model::Model;
+use crate::relaxations::relaxations;
 use crate::search::Goal;
 use crate::sequence::{Change, Rules};
 use crate::settle::Candidate;
@@ -152,7 +156,11 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             .map_err(|what| PlanError::Inconsistent { what: Name::truncated(what) })
             .and_then(|()| check(input, &planned));
         match sound {
-            Ok(()) => return Ok(planned),
+            Ok(()) => {
+                let (change, rehearsal) = (&candidate.change, &candidate.rehearsal);
+                let found = Found { model: &model, goal: &goal, change, rehearsal, steered };
+                return assemble::explain(planned, counterfactual::measure(&found, relaxations(&model, bound)));
+            }
             Err(error) => refused = error,
         }
     }

@@ -20,6 +20,7 @@ use crate::offers::{Offer, offers};
 use crate::relations::{Few, Relations};
 use crate::rules::{HOSTNAME, ZONE, node_affinity_matches, repelling_taint, volume_reaches};
 use crate::state::State;
+use crate::waiver::Waiver;
 
 /// Most resource dimensions: CPU, memory, ephemeral storage, pods, and four more.
 pub(crate) const DIMS: usize = 8;
@@ -370,8 +371,13 @@ impl<'a> Model<'a> {
     }
 
     /// Compiles the input. Time grows with pods × rules that mention them.
-    #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
     pub(crate) fn new(input: &'a PlanningInput) -> Self {
+        Self::waiving(input, &Waiver::NONE)
+    }
+
+    /// Compiles the input as if one rule that keeps nodes and pods were not there.
+    #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
+    pub(crate) fn waiving(input: &'a PlanningInput, waiver: &Waiver) -> Self {
         let extra = choose_extra(input);
         let dims = extra.dims();
         let sized = resized(input);
@@ -380,7 +386,7 @@ impl<'a> Model<'a> {
 
         let mut drafts: Vec<(&PodFact, Standing, Amounts)> = Vec::new();
         let mut mentioned = Mentioned::default();
-        for (pod, mut standing) in input.cluster.pods.values().zip(standings(input)) {
+        for (pod, mut standing) in input.cluster.pods.values().zip(standings(input, waiver)) {
             let waiting = pod.node.is_none() && pod.deletion_at.is_none();
             let known = pod.node.as_ref().is_some_and(|node| host_index.contains_key(node));
             if pod.finished() || !(waiting || known) {
@@ -417,7 +423,7 @@ impl<'a> Model<'a> {
                 fact: node,
                 sig,
                 price: price_of(input, node),
-                keep: node_keeps(input, node),
+                keep: node_keeps(input, node, waiver),
                 // What is not known of a node may be a reason not to run there.
                 receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
                 home: Vec::new(),

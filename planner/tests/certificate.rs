@@ -9,10 +9,13 @@ mod synthetic;
 mod world;
 
 use journal_schema::facts::*;
-use journal_schema::plan::{NodeAction, Planned, PlanningInput};
-use journal_schema::policy::Limits;
+use journal_schema::plan::{Basis, NodeAction, Planned, PlanningInput};
+use journal_schema::policy::{Limits, SingleReplica};
+use journal_schema::reason::Reason;
+use journal_schema::text::Few;
 use journal_schema::units::Ppm;
 use synthetic::{Random, Shape, generate, name};
+use world::{World, plan};
 
 /// A generated cluster with nodes that must stay, pods that may not move or that wait, pools with little
 /// room, nodes that are much cheaper than what they hold, and requests of a third resource.
@@ -93,4 +96,116 @@ fn the_waste_of_all_nodes_sums_to_the_distance_from_the_bound() {
     // The clusters are of all sorts.
     println!("with waste {with_waste}, with unused bargains {with_unused}, with zones apart {apart}, of 250");
     assert!(with_waste > 100 && with_unused > 5 && apart > 5, "{with_waste} {with_unused} {apart}");
+}
+
+/// The rules of one kind taken back, as somebody would who follows the advice.
+fn without(input: &PlanningInput, reason: &Reason) -> Option<PlanningInput> {
+    let mut input = input.clone();
+    let cluster = &mut input.cluster;
+    match reason {
+        Reason::DoNotDisrupt => {
+            cluster.pods.values_mut().for_each(|pod| pod.do_not_disrupt = DoNotDisrupt::No);
+            cluster.nodes.values_mut().for_each(|node| node.do_not_disrupt = DoNotDisrupt::No);
+        }
+        Reason::Excluded => {
+            cluster.pods.values_mut().for_each(|pod| pod.excluded = false);
+            cluster.nodes.values_mut().for_each(|node| node.excluded = false);
+        }
+        Reason::PodDisruptionBudget { pdb, .. } => _ = cluster.pdbs.remove(pdb),
+        Reason::SingleReplica => input.policy.disruption.single_replica = SingleReplica::Surge,
+        _ => return None,
+    }
+    Some(input)
+}
+
+#[test]
+fn what_a_rule_costs_is_never_more_than_doing_without_it_can_save() {
+    let (mut measured, mut estimated) = (0, 0);
+    for seed in 0..120 {
+        let input = cluster(seed);
+        let planned = planner::plan(&input, &limits()).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        let relaxations = &planned.report.relaxations;
+        assert!(relaxations.is_sorted_by_key(|relaxation| std::cmp::Reverse(relaxation.saves)), "{seed}");
+        assert!(relaxations.iter().all(|relaxation| relaxation.saves.0 > 0), "{seed}");
+        for relaxation in relaxations.iter().filter(|relaxation| relaxation.basis == Basis::Measured) {
+            measured += 1;
+            let Some(without) = without(&input, &relaxation.reason) else { continue };
+            let other = planner::plan(&without, &limits()).unwrap_or_else(|error| panic!("{seed}: {error}"));
+            let cost = planned.plan.cost_after.0 - relaxation.saves.0;
+            let bound = other.plan.lower_bound.0;
+            assert!(cost >= bound, "{seed}: {relaxation:?}: {cost} is below the bound without the rule, {bound}");
+        }
+        estimated += relaxations.iter().filter(|relaxation| relaxation.basis == Basis::Estimated).count();
+    }
+    println!("measured {measured}, estimated {estimated}");
+    assert!(measured > 50, "{measured}");
+}
+
+/// Two half-empty nodes whose pods fit on one, and what is done to them.
+fn two_nodes(change: fn(&mut World)) -> PlanningInput {
+    let mut world = World::default().nodes("e2-standard-4", &["n1", "n2"]).app("web", 500, &["n1", "n2"]).app(
+        "api",
+        300,
+        &["n1", "n2"],
+    );
+    change(&mut world);
+    world.input(&["e2-standard-2"])
+}
+
+#[test]
+fn a_rule_costs_what_a_plan_without_it_saves() {
+    let cases: [(&str, fn(&mut World)); 3] = [
+        ("DoNotDisrupt", |world| {
+            for pod in ["web-0", "web-1"] {
+                world.pod_mut(pod).do_not_disrupt = DoNotDisrupt::Always;
+            }
+        }),
+        ("Excluded", |world| world.cluster.nodes.values_mut().for_each(|node| node.excluded = true)),
+        ("PodDisruptionBudget", |world| {
+            let key = Key::new(name("shop"), name("web"));
+            let selector = Selector { labels: [(name("app"), name("web"))].into(), expressions: Few::default() };
+            let pdb = PdbFact {
+                key: key.clone(),
+                uid: name("pdb"),
+                selector: Some(selector),
+                min_available: Some(IntOrPercent::Int(2)),
+                max_unavailable: None,
+                disruptions_allowed: 0,
+                current_healthy: 2,
+                desired_healthy: 2,
+                expected: 2,
+                always_allow_unhealthy: false,
+            };
+            world.cluster.pdbs.insert(key, pdb);
+        }),
+    ];
+    for (code, change) in cases {
+        let input = two_nodes(change);
+        let planned = plan(&input);
+        assert!(planned.plan.is_empty(), "{code}");
+        let [relaxation] = &planned.report.relaxations[..] else { panic!("{code}: {:?}", planned.report.relaxations) };
+        assert_eq!((relaxation.reason.code(), relaxation.nodes, relaxation.basis), (code, 2, Basis::Measured));
+        let without = plan(&without(&input, &relaxation.reason).expect("a rule that can be taken back"));
+        assert_eq!(planned.plan.cost_after.0 - relaxation.saves.0, without.plan.cost_after.0, "{code}");
+    }
+}
+
+#[test]
+fn a_rule_behind_which_another_stands_costs_nothing_by_itself() {
+    let input = two_nodes(|world| {
+        for pod in ["web-0", "web-1"] {
+            world.pod_mut(pod).do_not_disrupt = DoNotDisrupt::Always;
+            world.pod_mut(pod).safe_to_evict = Some(false);
+        }
+    });
+    assert!(plan(&input).report.relaxations.is_empty());
+}
+
+#[test]
+fn what_cannot_be_decided_away_is_estimated() {
+    let input =
+        two_nodes(|world| world.pod_mut("web-0").spec.unknown = Few::new(vec![name("resourceClaims")]).unwrap());
+    let relaxations = plan(&input).report.relaxations;
+    assert!(relaxations.iter().any(|relaxation| matches!(relaxation.reason, Reason::UnknownConstraint { .. })));
+    assert!(relaxations.iter().all(|relaxation| relaxation.basis == Basis::Estimated), "{relaxations:?}");
 }

@@ -49,8 +49,7 @@ const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by `goal.steps` and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
-    let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
-    let present = State::present(model, slots);
+    let present = State::present(model, slots(model));
     let mut kept = present.clone();
     place_pending(&mut kept, goal);
     kept.commit();
@@ -74,6 +73,18 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     }
     found.sort_by_key(|state| goal.price(state));
     found
+}
+
+/// Places for new machines that a search may need.
+pub(crate) fn slots(model: &Model<'_>) -> usize {
+    model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16
+}
+
+/// Goes on from a placement: empties nodes where that is cheaper, and improves it by the goal's steps.
+pub(crate) fn resume<'m, 'a>(present: &State<'m, 'a>, mut start: State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
+    drain::drain(&mut start, goal);
+    start.commit();
+    ruin::improve(present, start, goal, goal.steps, goal.seed)
 }
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.
