@@ -20,9 +20,9 @@ use crate::waiver::Waiver;
 /// Most rules that are measured, those that are estimated dearest.
 const MOST_MEASURED: usize = 3;
 /// Of the steps of the plan's own search, one in this many is given to each continuation.
-const STEPS_SHARE: u32 = 16;
+const STEPS_SHARE: u32 = 32;
 /// Most pods × hosts for which there is the time: beyond, estimates must do.
-const MOST_WORK: usize = 1_000_000;
+const MOST_WORK: usize = 2_000_000;
 
 /// A plan as it was found.
 pub(crate) struct Found<'f, 'm, 'a> {

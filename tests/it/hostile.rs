@@ -335,6 +335,20 @@ fn a_cluster_of_one_node_is_left_alone() {
 }
 
 #[test]
+fn of_two_nodes_of_one_name_the_later_one_counts_and_is_named() {
+    let (json, notes, _) = planned(|items| {
+        let mut twin = nodes(items).next().expect("a node").clone();
+        twin["metadata"]["labels"]["node.kubernetes.io/instance-type"] = json!("e2-standard-8");
+        items.push(twin);
+    });
+    let verdicts = json["verdicts"]["nodes"].as_array().expect("a list");
+    let twins: Vec<&Value> = verdicts.iter().filter(|verdict| verdict["name"] == "gke-demo-a").collect();
+    assert_eq!(twins.len(), 1, "one verdict");
+    assert_eq!(twins[0]["machineType"], "e2-standard-8");
+    assert!(notes.contains("two versions of the same object") && notes.contains("gke-demo-a"), "{notes}");
+}
+
+#[test]
 fn choices_that_cannot_be_meant_are_refused() {
     let cluster = changed(|_| {});
     for (more, code, expected) in [

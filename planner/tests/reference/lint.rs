@@ -286,6 +286,8 @@ fn an_empty_plan_of_an_empty_cluster_has_no_finding() {
     };
     planned.report.nodes = Many::default();
     planned.report.pods = Many::default();
+    planned.report.waste_of_added = Many::default();
+    planned.report.unused = MicroUsdPerHour(0);
     assert_eq!(show(&input, &planned), "");
 }
 
