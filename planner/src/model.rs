@@ -66,16 +66,22 @@ impl Extra {
 
     /// What binds where a dimension has a price.
     pub(crate) fn bottleneck(&self, dim: usize) -> Bottleneck {
-        match self.shortage(dim) {
-            Reason::InsufficientResource { resource } => Bottleneck::Resource { resource },
-            Reason::AttachLimit { driver } => Bottleneck::AttachLimit { driver },
-            other => Bottleneck::Resource { resource: Name::truncated(other.code()) },
+        match self.named(dim) {
+            Dimension::Resource(resource) => Bottleneck::Resource { resource },
+            Dimension::Attachments(driver) => Bottleneck::AttachLimit { driver },
         }
     }
 
     /// What is short when a dimension is short.
     pub(crate) fn shortage(&self, dim: usize) -> Reason {
-        let resource = |name: &str| Reason::InsufficientResource { resource: Name::truncated(name) };
+        match self.named(dim) {
+            Dimension::Resource(resource) => Reason::InsufficientResource { resource },
+            Dimension::Attachments(driver) => Reason::AttachLimit { driver },
+        }
+    }
+
+    fn named(&self, dim: usize) -> Dimension {
+        let resource = |name: &str| Dimension::Resource(Name::truncated(name));
         match dim {
             CPU => resource("cpu"),
             MEMORY => resource("memory"),
@@ -83,12 +89,20 @@ impl Extra {
             PODS => resource("pods"),
             _ => match self.resources.get(dim - FIRST_EXTRA) {
                 Some(name) => resource(name),
-                None => Reason::AttachLimit {
-                    driver: self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default(),
-                },
+                None => Dimension::Attachments(
+                    self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default(),
+                ),
             },
         }
     }
+}
+
+/// What is counted in one dimension.
+enum Dimension {
+    /// A resource, as the scheduler names it.
+    Resource(Name),
+    /// Volumes of a CSI driver.
+    Attachments(Name),
 }
 
 /// What rules can tell of a host: nothing else of it matters to a placement but its room.

@@ -152,9 +152,12 @@ fn two_nodes(change: fn(&mut World)) -> PlanningInput {
     world.input(&["e2-standard-2"])
 }
 
+/// The code of a rule, and how a world gets it.
+type Case = (&'static str, fn(&mut World));
+
 #[test]
 fn a_rule_costs_what_a_plan_without_it_saves() {
-    let cases: [(&str, fn(&mut World)); 3] = [
+    let cases: [Case; 3] = [
         ("DoNotDisrupt", |world| {
             for pod in ["web-0", "web-1"] {
                 world.pod_mut(pod).do_not_disrupt = DoNotDisrupt::Always;
