@@ -13,7 +13,7 @@ use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
 use crate::binding::binding;
-use crate::bound::{Bound, Problem};
+use crate::bound::Bound;
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::MOVE;
@@ -34,7 +34,6 @@ fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
 /// Writes the plan and its report, but for what rules cost ([`explain`]).
 pub(crate) fn assemble(
     model: &Model<'_>,
-    problem: &Problem,
     bound: &Bound,
     change: &Change,
     rehearsal: &Rehearsal<'_, '_>,
@@ -85,7 +84,7 @@ pub(crate) fn assemble(
         bound_method: bound.method.clone(),
         waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
         unused: MicroUsdPerHour(waste.unused),
-        binding: many(binding(model, problem, bound, change, rehearsal), "bottlenecks")?,
+        binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
     };
     let plan = Plan {
         iteration: input.iteration,

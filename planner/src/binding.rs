@@ -1,9 +1,9 @@
 //! What binds: the worth of the pods in each zone, taken apart by the prices of the resources there.
 //!
-//! A class of pods has a worth, and each kind of host has prices of its resources that show that no filling of
-//! it is worth more than it costs. On such a host a pod is worth what it asks for at those prices; what it is
-//! worth beyond them it is because a host takes so few of its class: they keep each other apart, or are so
-//! large that the rest of the host stays empty.
+//! Resources have prices at which no host holds more than it costs, for each group of classes that may use the
+//! same hosts. A pod is worth what it asks for at those prices; what the bound finds it to be worth beyond them
+//! it is because a host takes so few of its class: they keep each other apart, or are so large that the rest of
+//! the host stays empty.
 //!
 //! Shares are of money, not of room: a resource that every node has left over has no price and binds nobody.
 
@@ -14,7 +14,7 @@ use journal_schema::facts::WorkloadId;
 use journal_schema::text::Name;
 use journal_schema::units::Ppm;
 
-use crate::bound::{Bound, Kind, KindKey, Problem, lower_prices};
+use crate::bound::Bound;
 use crate::eligibility::zone_of;
 use crate::model::{DIMS, Model};
 use crate::sequence::{Change, Rehearsal};
@@ -26,12 +26,8 @@ const LEAST_SHARE: Ppm = Ppm::percent(5);
 const MOST_TOLD: usize = 4;
 /// Most zones with bottlenecks of their own.
 const MOST_ZONES: usize = 8;
-/// Most classes × kinds whose prices are sought; beyond, those of the cluster as a whole must do.
-const MOST_PAIRS: usize = 60_000;
-/// How often each price is sought along its line, and in how many steps.
-const LINE_ROUNDS: usize = 2;
-const LINE_STEPS: u32 = 24;
-
+/// What is left of a worth beyond its resources is rounding when it is no more than one in this many.
+const ROUNDING: i128 = 1_000;
 /// Nano-USD per hour in one place, by what they are for.
 #[derive(Clone, Default)]
 struct Ledger {
@@ -43,7 +39,6 @@ struct Ledger {
 /// What binds in the cluster, and in zones where something else does. Empty when no worth is proven.
 pub(crate) fn binding(
     model: &Model<'_>,
-    problem: &Problem,
     bound: &Bound,
     change: &Change,
     rehearsal: &Rehearsal<'_, '_>,
@@ -51,21 +46,14 @@ pub(crate) fn binding(
     if bound.rents.is_none() {
         return Vec::new();
     }
-    let mut prices = Prices::new(problem, bound);
     let mut zones: BTreeMap<Name, Ledger> = BTreeMap::new();
-    let present = model.hosts.iter().map(|host| (KindKey::of(host), Name::truncated(zone_of(host.fact))));
-    let added = change
-        .machines
-        .iter()
-        .map(|machine| (KindKey::Offer(*machine), model.input.pools[model.machines[*machine].offer.pool].zone.clone()));
-    for (slot, (key, zone)) in present.chain(added).enumerate() {
-        if rehearsal.state.pods[slot].is_empty() {
-            continue;
-        }
-        let ledger = zones.entry(zone).or_default();
-        let own = prices.of(key);
-        for item in &rehearsal.state.pods[slot] {
-            ledger.enter(model, bound, &own, *item);
+    let present = model.hosts.iter().map(|host| Name::truncated(zone_of(host.fact)));
+    let pool = |machine: &usize| &model.input.pools[model.machines[*machine].offer.pool];
+    for (slot, zone) in present.chain(change.machines.iter().map(|machine| pool(machine).zone.clone())).enumerate() {
+        let pods = &rehearsal.state.pods[slot];
+        if !pods.is_empty() {
+            let ledger = zones.entry(zone).or_default();
+            pods.iter().for_each(|item| ledger.enter(model, bound, *item));
         }
     }
     let mut whole = Ledger::default();
@@ -93,22 +81,30 @@ fn told<'l>(zone: Option<&'l Name>, bottlenecks: &'l [(Bottleneck, Ppm)]) -> imp
 }
 
 impl Ledger {
-    /// Enters the worth of an item on a host with these prices.
-    fn enter(&mut self, model: &Model<'_>, bound: &Bound, prices: &[f64; DIMS], item: usize) {
+    /// Enters the worth of an item.
+    fn enter(&mut self, model: &Model<'_>, bound: &Bound, item: usize) {
         let item = &model.items[item];
         let class = &model.classes[item.class];
         let worth = i128::from(bound.worth[item.class]);
+        let prices = &bound.resources[item.class];
         let asked: [f64; DIMS] = std::array::from_fn(|dim| prices[dim] * scaled(dim, class.request[dim]) as f64);
         let sum: f64 = asked.iter().sum();
-        // On a host that is too good for it a pod is worth less than what it asks for.
+        // Worths that prove more than the prices may be lower for some.
         let share = if sum > worth as f64 && sum > 0.0 { worth as f64 / sum } else { 1.0 };
         let mut left = worth;
-        for (total, asked) in self.resources.iter_mut().zip(asked) {
+        let parts = asked.map(|asked| {
             let part = ((asked * share) as i128).clamp(0, left);
-            *total += part;
             left -= part;
+            part
+        });
+        for (total, part) in self.resources.iter_mut().zip(parts) {
+            *total += part;
         }
-        // What is left of a pod without a rule of its own and with little beyond its resources is rounding.
+        if left <= worth / ROUNDING {
+            let most = (0..DIMS).max_by_key(|dim| (parts[*dim], std::cmp::Reverse(*dim))).unwrap_or(0);
+            self.resources[most] += left;
+            return;
+        }
         let beyond = if model.relations.alone_on_host(class.profile) { &mut self.apart } else { &mut self.size };
         *beyond.entry(item.standing.workload.clone()).or_default() += left;
     }
@@ -143,49 +139,5 @@ impl Ledger {
         list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let share = |sum: i128| Ppm(i64::try_from(sum * 1_000_000 / total.max(1)).unwrap_or(0));
         list.into_iter().map(|(by, sum)| (by, share(sum))).collect()
-    }
-}
-
-/// Prices of the resources of each kind of host, in nano-USD per hour and unit.
-struct Prices<'p> {
-    problem: &'p Problem,
-    bound: &'p Bound,
-    kinds: BTreeMap<KindKey, &'p Kind>,
-    found: BTreeMap<KindKey, [f64; DIMS]>,
-    /// By demand.
-    worths: Vec<f64>,
-}
-
-impl<'p> Prices<'p> {
-    fn new(problem: &'p Problem, bound: &'p Bound) -> Self {
-        Self {
-            problem,
-            bound,
-            kinds: problem.kinds.iter().map(|kind| (kind.of, kind)).collect(),
-            found: BTreeMap::new(),
-            worths: problem.classes.iter().map(|class| bound.worth[class.class] as f64).collect(),
-        }
-    }
-
-    /// Those that prove most of a kind. Of a kind that another replaces at no higher price, and where there are
-    /// too many to seek them: those of the cluster.
-    fn of(&mut self, key: KindKey) -> [f64; DIMS] {
-        let everywhere = self.bound.units.0.map(|price| price as f64);
-        let problem = self.problem;
-        let Some(kind) = self.kinds.get(&key).copied() else { return everywhere };
-        if problem.classes.len() * problem.kinds.len() > MOST_PAIRS {
-            return everywhere;
-        }
-        *self.found.entry(key).or_insert_with(|| {
-            let worths = &self.worths;
-            let items: Vec<usize> =
-                (0..problem.classes.len()).filter(|class| kind.most[*class] > 0 && worths[*class] > 0.0).collect();
-            let dims: Vec<usize> = problem.priced_dims().into_iter().filter(|dim| kind.capacity[*dim] > 0).collect();
-            let mut prices = everywhere;
-            for _ in 0..LINE_ROUNDS {
-                lower_prices(problem, kind, worths, &items, &dims, LINE_STEPS, &mut prices);
-            }
-            prices
-        })
     }
 }

@@ -1,8 +1,8 @@
 //! What a rule costs, measured: the plan is sought on without it.
 //!
 //! The cluster is compiled once more as if the rule were not there, the placement that the plan ends with is
-//! put onto it, and the search goes on from there for a while. What it finds is settled and checked like any
-//! candidate, so a plan that saves so much exists. The same search goes on with all rules too: what it finds by
+//! put onto it, and the search goes on from there for a while. What it finds is rehearsed, repaired and checked as
+//! a plan is, so one that saves so much exists. The same search goes on with all rules too: what it finds by
 //! itself is not put down to the rule.
 
 use journal_schema::plan::{Basis, Relaxation};
@@ -12,15 +12,15 @@ use crate::bound::Bound;
 use crate::model::Model;
 use crate::search::{self, Goal};
 use crate::sequence::{Change, Rehearsal, Rules};
-use crate::settle::Candidate;
+use crate::settle::feasible;
 use crate::state::{NOWHERE, State};
 use crate::verify::verify;
 use crate::waiver::Waiver;
 
 /// Most rules that are measured, those that are estimated dearest.
-const MOST_MEASURED: usize = 3;
+const MOST_MEASURED: usize = 4;
 /// Of the steps of the plan's own search, one in this many is given to each continuation.
-const STEPS_SHARE: u32 = 32;
+const STEPS_SHARE: u32 = 40;
 /// Most pods × hosts for which there is the time: beyond, estimates must do.
 const MOST_WORK: usize = 2_000_000;
 
@@ -79,12 +79,12 @@ impl Found<'_, '_, '_> {
         let start = self.carried_over(&present)?;
         let state = search::resume(&present, start, &goal);
         let change = if self.steered { crate::waves::led(&state) } else { Change::of(&state) };
-        let candidate = Candidate::settle(model, &goal, change, &state.at, Rules::Compiled);
-        let as_many = candidate.rehearsal.stuck.len() == self.rehearsal.stuck.len();
-        if !as_many || verify(model, &candidate.change, &candidate.rehearsal).is_err() {
+        let (change, rehearsal) = feasible(model, &guide, change, &state.at, Rules::Compiled);
+        let as_many = rehearsal.stuck.len() == self.rehearsal.stuck.len();
+        if !as_many || verify(model, &change, &rehearsal).is_err() {
             return None;
         }
-        Some(model.hosts.iter().filter_map(|host| host.price).sum::<i64>() + candidate.change.cost(model))
+        Some(model.hosts.iter().filter_map(|host| host.price).sum::<i64>() + change.cost(model))
     }
 
     /// The prices that guided the plan's search, by the classes of another model: pods that could not move are
@@ -100,7 +100,8 @@ impl Found<'_, '_, '_> {
             worth[item.class].get_or_insert_with(value);
         }
         let worth = worth.into_iter().map(Option::unwrap_or_default).collect();
-        Bound { cost: 0, method: bound.method.clone(), units: bound.units, worth, rents: None }
+        let (method, units) = (bound.method.clone(), bound.units);
+        Bound { cost: 0, method, units, worth, resources: Vec::new(), rents: None }
     }
 
     /// The plan's end, as a placement of another model of the same cluster: its nodes and pods have the same

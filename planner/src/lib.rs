@@ -17,7 +17,9 @@
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
 //!    scheduler does otherwise;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
-//! 7. `report` writes the verdicts.
+//! 7. `assemble` writes the plan and its verdicts; `waste` says where it costs more than the bound, `binding` of
+//!    what the bound is made; `relaxations` estimates what rules cost, and `counterfactual` measures the dearest
+//!    by going on with the search as if a rule were not there (`waiver`).
 //!
 //! [`mod@forecast`], [`mod@scheduler`], [`mod@lint`] and [`mod@rivals`] stand beside it.
 
@@ -93,8 +95,7 @@ pub enum PlanError {
 pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
     let model = Model::new(input);
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
-    let problem = Problem::new(&model, &placeable);
-    let guide = bound::prove(&problem, model.classes.len());
+    let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
@@ -145,13 +146,9 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
-        let fewer = (!all).then(|| {
-            let problem = Problem::new(&model, &placed);
-            let bound = bound::prove(&problem, model.classes.len());
-            (problem, bound)
-        });
-        let (problem, bound) = fewer.as_ref().map_or((&problem, &guide), |(problem, bound)| (problem, bound));
-        let planned = assemble::assemble(&model, problem, bound, &candidate.change, &candidate.rehearsal)?;
+        let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
+        let bound = fewer.as_ref().unwrap_or(&guide);
+        let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
         let sound = verify::verify(&model, &candidate.change, &candidate.rehearsal)
             .map_err(|what| PlanError::Inconsistent { what: Name::truncated(what) })
             .and_then(|()| check(input, &planned));

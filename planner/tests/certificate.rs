@@ -8,14 +8,16 @@ mod synthetic;
 #[allow(dead_code, unreachable_pub)]
 mod world;
 
+use journal_schema::binding::Bottleneck;
 use journal_schema::facts::*;
 use journal_schema::plan::{Basis, NodeAction, Planned, PlanningInput};
 use journal_schema::policy::{Limits, SingleReplica};
 use journal_schema::reason::Reason;
-use journal_schema::text::Few;
+use journal_schema::text::{Few, Name};
 use journal_schema::units::Ppm;
-use synthetic::{Random, Shape, generate, name};
-use world::{World, plan};
+use planner::synthetic_pools;
+use synthetic::{Random, Shape, generate, input, name, pod_spec, spec};
+use world::{GIB, World, plan};
 
 /// A generated cluster with nodes that must stay, pods that may not move or that wait, pools with little
 /// room, nodes that are much cheaper than what they hold, and requests of a third resource.
@@ -211,4 +213,92 @@ fn what_cannot_be_decided_away_is_estimated() {
     let relaxations = plan(&input).report.relaxations;
     assert!(relaxations.iter().any(|relaxation| matches!(relaxation.reason, Reason::UnknownConstraint { .. })));
     assert!(relaxations.iter().all(|relaxation| relaxation.basis == Basis::Estimated), "{relaxations:?}");
+}
+
+/// Codes of what binds in the cluster, largest share first, and the first share in percent.
+fn bound_by(planned: &Planned) -> (Vec<&'static str>, i64) {
+    let whole: Vec<_> = planned.report.binding.iter().filter(|binding| binding.zone.is_none()).collect();
+    let share = whole.first().map_or(0, |binding| binding.share.0 / 10_000);
+    (whole.iter().map(|binding| binding.by.text().code).collect(), share)
+}
+
+#[test]
+fn what_binds_is_what_decides_the_number_of_machines() {
+    let on = |count: usize| vec!["n1"; count];
+    let world = || World::default().nodes("e2-standard-32", &["n1"]);
+    let planned = plan(&world().app_with("web", pod_spec(400, GIB / 16), &on(40)).input(&["e2-standard-4"]));
+    assert_eq!(bound_by(&planned).0[0], "Cpu");
+    let planned = plan(&world().app_with("web", pod_spec(20, 3 * GIB / 2), &on(40)).input(&["e2-standard-4"]));
+    assert_eq!(bound_by(&planned).0[0], "Memory");
+    let planned = plan(&world().app_with("web", pod_spec(1, GIB / 1024), &on(250)).input(&["e2-standard-4"]));
+    assert_eq!(bound_by(&planned).0[0], "Pods");
+    // One on each machine, which takes no second. What it asks for is worth what it is on the large node, 63 %.
+    let planned = plan(&world().app_with("web", pod_spec(2500, GIB), &on(5)).input(&["e2-standard-4"]));
+    assert_eq!(bound_by(&planned), (vec!["Cpu", "Size"], 62));
+    let mut apart = pod_spec(100, GIB / 8);
+    let selector = Selector { labels: [(name("app"), name("web"))].into(), expressions: Few::default() };
+    let term = PodTerm {
+        selector: Some(selector),
+        namespaces: Few::default(),
+        namespace_selector: None,
+        topology_key: name("kubernetes.io/hostname"),
+    };
+    apart.pod_anti_affinity = Few::new(vec![term]).unwrap();
+    let nodes = ["n1", "n2", "n3"];
+    let planned =
+        plan(&World::default().nodes("e2-standard-4", &nodes).app_with("web", apart, &nodes).input(&["e2-standard-2"]));
+    assert_eq!(bound_by(&planned), (vec!["KeptApart", "Cpu"], 94));
+    let web = WorkloadId { kind: WorkloadKind::Deployment, key: Key::new(name("shop"), name("web")) };
+    assert_eq!(planned.report.binding[0].by, Bottleneck::KeptApart { workloads: 1, most: Some(web) });
+}
+
+#[test]
+fn a_zone_in_which_something_else_binds_is_told() {
+    let zones = [name("us-central1-a"), name("us-central1-b")];
+    let in_zone = |zone: &Name, cpu, memory| {
+        let mut spec = pod_spec(cpu, memory);
+        spec.node_selector = [(name("topology.kubernetes.io/zone"), zone.clone())].into();
+        spec
+    };
+    let mut world = World::default()
+        .nodes("e2-standard-32", &["n1", "n2"])
+        .app_with("lean", in_zone(&zones[0], 400, GIB / 16), &["n1"; 40])
+        .app_with("fat", in_zone(&zones[1], 20, 3 * GIB / 2), &["n2"; 40]);
+    let zone_of_second = name("topology.kubernetes.io/zone");
+    world.cluster.nodes.get_mut("n2").unwrap().labels.insert(zone_of_second, zones[1].clone());
+    let pools = synthetic_pools(
+        &world.cluster,
+        &name("us-central1"),
+        &zones,
+        &[spec("e2-standard-4")],
+        &[journal_schema::cloud::CapacityType::OnDemand],
+    );
+    let planned = plan(&input(world.cluster, pools));
+    let first = |zone: Option<&Name>| {
+        let mut here = planned.report.binding.iter().filter(|binding| binding.zone.as_ref() == zone);
+        here.next().map(|binding| binding.by.text().code)
+    };
+    let others: Vec<_> = zones.iter().filter_map(|zone| first(Some(zone))).collect();
+    match first(None) {
+        Some("Cpu") => assert_eq!(others, ["Memory"]),
+        Some("Memory") => assert_eq!(others, ["Cpu"]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_node_that_moves_are_too_dear_to_leave_is_where_the_waste_is() {
+    let world = World::default()
+        .nodes("e2-standard-4", &["full-1", "full-2", "full-3", "full-4", "spare"])
+        .app("web", 500, &["full-1", "full-2", "full-3", "full-4"].repeat(7))
+        .app("api", 500, &["spare"]);
+    let mut input = world.input(&["e2-standard-4"]);
+    input.policy.optimize.move_penalty.0 = 1_000_000;
+    let planned = plan(&input);
+    assert!(planned.plan.is_empty());
+    let wastes: Vec<i64> = planned.report.nodes.iter().map(|verdict| verdict.waste.0).collect();
+    // A machine takes seven of them, so each is worth a seventh of it, and the pod in the room of an eighth too.
+    let price = synthetic::price("e2-standard-4");
+    assert!(wastes[..4].iter().all(|waste| *waste < 10), "{wastes:?}");
+    assert!((wastes[4] - price * 6 / 7).abs() < price / 1_000, "{wastes:?} of {price}");
 }

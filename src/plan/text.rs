@@ -152,8 +152,10 @@ fn kept(view: &PlanView, detail: Detail, lines: &mut Vec<String>) {
     for verdict in shown.iter().take(limit) {
         let price =
             verdict.price_per_hour.as_deref().map(|price| format!("  {}", monthly(micro(price)))).unwrap_or_default();
+        let waste = micro(&verdict.waste_per_hour);
+        let wastes = if detail.all && waste.0 > 0 { format!(", wastes {}", monthly(waste)) } else { String::new() };
         lines.extend(wrap(
-            &format!("      = {}  {}: {}{price}", shorten(&verdict.name, 40), verdict.reason, verdict.message),
+            &format!("      = {}  {}: {}{price}{wastes}", shorten(&verdict.name, 40), verdict.reason, verdict.message),
             "          ",
         ));
     }

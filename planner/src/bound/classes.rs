@@ -490,7 +490,7 @@ fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof 
 }
 
 /// Nano-USD per hour of one in units of the dearest kind's price.
-fn unit(problem: &Problem) -> f64 {
+pub(super) fn unit(problem: &Problem) -> f64 {
     problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64 * NANO as f64
 }
 

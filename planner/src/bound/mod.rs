@@ -15,10 +15,10 @@ mod whole;
 
 use std::collections::BTreeMap;
 
+use crate::model::DIMS;
 use crate::worth::UnitPrices;
 use journal_schema::text::Name;
-pub(crate) use prices::lower as lower_prices;
-pub(crate) use problem::{Kind, KindKey, Problem};
+pub(crate) use problem::{KindKey, Problem};
 
 /// A proven bound.
 #[derive(Clone, Debug)]
@@ -31,6 +31,9 @@ pub(crate) struct Bound {
     pub(crate) units: UnitPrices,
     /// By class of the model, in nano-USD per hour: what one pod is worth.
     pub(crate) worth: Vec<i64>,
+    /// By class of the model, in nano-USD per hour and unit: prices of resources, where the classes that may use
+    /// the same hosts have prices of their own. Proposed and not proven: what a worth is made of, for people.
+    pub(crate) resources: Vec<[f64; DIMS]>,
     /// In nano-USD per hour: what the bound takes off for each host of a kind of limited number, because
     /// its room is worth more than it costs. `None` when no worth is proven, only what is fixed.
     pub(crate) rents: Option<BTreeMap<KindKey, i128>>,
@@ -49,14 +52,16 @@ pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
     let rents = rents.map(|rents| by_key(problem, &rents));
-    Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth, rents }
+    let resources = vec![units.0.map(|unit| unit as f64); classes];
+    let method = Name::truncated("linear relaxation by resource, checked in integers");
+    Bound { cost, method, units, worth, resources, rents }
 }
 
 /// Proves a bound for the pods of a problem.
 pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     let mut bound = by_volume(problem, classes);
     let units = bound.units;
-    let mut take = |proof: &classes::Proof, method: &str| {
+    let take = |bound: &mut Bound, proof: &classes::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;
         }
@@ -69,9 +74,13 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     };
     let Some(proposal) = groups::propose(problem) else { return bound };
     let grouped = classes::prove_proposal(problem, &proposal);
-    take(&grouped, "resource and group of machine types");
+    take(&mut bound, &grouped, "resource and group of machine types");
+    let unit = classes::unit(problem);
+    for (class, own) in problem.classes.iter().zip(&proposal.own) {
+        bound.resources[class.class] = own.map(|price| price * unit);
+    }
     if let Some(improved) = classes::improve(problem, &units, &grouped) {
-        take(&improved, "pod class and host");
+        take(&mut bound, &improved, "pod class and host");
     }
     bound
 }

@@ -18,7 +18,7 @@ fn ceiling(problem: &Problem, kind: &Kind, worths: &[f64], items: &[usize], pric
 
 /// Moves the prices of these resources, one after the other, to where the ceiling is lowest along the line: it
 /// is convex and piecewise linear there.
-pub(crate) fn lower(
+pub(super) fn lower(
     problem: &Problem,
     kind: &Kind,
     worths: &[f64],

@@ -88,7 +88,7 @@ impl Problem {
     }
 
     /// The dimensions in which prices mean something: somebody asks, and what there is has an end.
-    pub(crate) fn priced_dims(&self) -> Vec<usize> {
+    pub(super) fn priced_dims(&self) -> Vec<usize> {
         let asked = |dim: usize| self.classes.iter().any(|class| class.request[dim] > 0);
         let largest = self.largest();
         (0..self.dims).filter(|dim| asked(*dim) && (1..UNBOUNDED).contains(&largest[*dim])).collect()
