@@ -77,7 +77,12 @@ impl Found<'_, '_, '_> {
         let goal = Goal { bound: &guide, steps, branches: 0, ..*self.goal };
         let present = State::present(model, search::slots(model));
         let start = self.carried_over(&present)?;
-        let state = search::resume(&present, start, &goal);
+        let nodes = model.hosts.iter().zip(&self.model.hosts).enumerate();
+        let freed: Vec<usize> = nodes
+            .filter(|(_, (now, before))| now.keep.is_none() && before.keep.is_some())
+            .map(|(index, _)| index)
+            .collect();
+        let state = search::resume(&present, start, &freed, &goal);
         let change = if self.steered { crate::waves::led(&state) } else { Change::of(&state) };
         let (change, rehearsal) = feasible(model, &guide, change, &state.at, Rules::Compiled);
         let as_many = rehearsal.stuck.len() == self.rehearsal.stuck.len();

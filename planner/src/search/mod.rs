@@ -44,6 +44,8 @@ impl Goal<'_> {
 
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
+/// The same of nodes that may leave when a search goes on.
+const RESUMED: [usize; 3] = [100, 60, 30];
 
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
@@ -59,7 +61,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let mut start = drained.clone();
     if goal.steps > 0 {
         for percent in THRESHOLDS {
-            if let Some(state) = ruin::close_wasteful(&kept, goal, percent)
+            if let Some(state) = ruin::close_wasteful(&kept, goal, percent, None)
                 && goal.price(&state) < goal.price(&start)
             {
                 start = state;
@@ -80,8 +82,17 @@ pub(crate) fn slots(model: &Model<'_>) -> usize {
     model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16
 }
 
-/// Goes on from a placement: empties nodes where that is cheaper, and improves it by the goal's steps.
-pub(crate) fn resume<'m, 'a>(present: &State<'m, 'a>, mut start: State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
+/// Goes on from a placement in which `freed` nodes may leave that could not before: closes some of these where
+/// that is cheaper, empties others, and improves it by the goal's steps.
+pub(crate) fn resume<'m, 'a>(
+    present: &State<'m, 'a>,
+    start: State<'m, 'a>,
+    freed: &[usize],
+    goal: &Goal<'_>,
+) -> State<'m, 'a> {
+    let without = RESUMED.iter().filter_map(|percent| ruin::close_wasteful(&start, goal, *percent, Some(freed)));
+    let cheapest = without.min_by_key(|state| goal.price(state)).filter(|state| goal.price(state) < goal.price(&start));
+    let mut start = cheapest.unwrap_or(start);
     drain::drain(&mut start, goal);
     start.commit();
     ruin::improve(present, start, goal, goal.steps, goal.seed)

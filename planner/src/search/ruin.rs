@@ -125,15 +125,22 @@ pub(super) fn improve<'m, 'a>(
     best.restore(present)
 }
 
-/// Closes the most wasteful `percent` of the nodes that may leave and packs their pods anew: into the
-/// room of the others first, then onto new machines. `None` when a pod finds no place.
-pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, percent: usize) -> Option<State<'m, 'a>> {
+/// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
+/// packs their pods anew: into the room of the others first, then onto new machines. `None` when a pod finds no
+/// place.
+pub(super) fn close_wasteful<'m, 'a>(
+    start: &State<'m, 'a>,
+    goal: &Goal<'_>,
+    percent: usize,
+    among: Option<&[usize]>,
+) -> Option<State<'m, 'a>> {
     let mut state = start.clone();
     let mut search = Search::new(start, goal, goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0)));
     search.refresh(&state);
     let mut nodes: Vec<(i128, usize)> = search
         .closable
         .iter()
+        .filter(|host| among.is_none_or(|among| among.contains(host)))
         .map(|host| {
             let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
             (-(i128::from(search.cost_of(&state, *host)) * 1_000_000 / i128::from(runs.max(1))), *host)
