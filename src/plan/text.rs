@@ -215,11 +215,16 @@ fn bar(part: i64, whole: i64) -> String {
 }
 
 fn money(view: &PlanView, lines: &mut Vec<String>) {
-    lines.push(String::new());
     if view.is_empty() {
-        certificate(view, lines);
+        let mut proof = Vec::new();
+        certificate(view, &mut proof);
+        if !proof.is_empty() {
+            lines.push(String::new());
+            lines.append(&mut proof);
+        }
         return;
     }
+    lines.push(String::new());
     let saved = micro(&view.savings_per_hour);
     lines.push(format!("  Saves   {}  {}  ({})", hourly(saved), monthly(saved), percent(view.savings)));
     lines.push(format!(

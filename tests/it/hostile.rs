@@ -325,13 +325,16 @@ fn names_with_control_characters_do_not_reach_a_terminal() {
 
 #[test]
 fn a_cluster_of_one_node_is_left_alone() {
-    let (json, _, removed) = planned(|items| {
+    let alone = |items: &mut Vec<Value>| {
         items.retain(|item| {
             let on = item["spec"]["nodeName"].as_str().or(item["metadata"]["name"].as_str());
             !["Node", "Pod"].contains(&item["kind"].as_str().unwrap_or_default()) || on == Some("gke-demo-a")
         });
-    });
+    };
+    let (json, _, removed) = planned(alone);
     assert_eq!((removed, json["now"]["nodes"].as_u64()), (Vec::new(), Some(1)));
+    let text = plan_of(changed(alone), &[]).out;
+    assert!(text.contains("No changes.") && !text.contains("\n\n\n"), "{text}");
 }
 
 #[test]
