@@ -110,7 +110,7 @@ impl Found<'_, '_, '_> {
     }
 
     /// The plan's end, as a placement of another model of the same cluster: its nodes and pods have the same
-    /// numbers. `None` when it does not offer a machine of the plan.
+    /// numbers. `None` when it does not offer a machine of the plan, or may not place a pod of it.
     fn carried_over<'m, 'a>(&self, present: &State<'m, 'a>) -> Option<State<'m, 'a>> {
         let model = present.model;
         let mut state = present.clone();
@@ -129,6 +129,10 @@ impl Found<'_, '_, '_> {
         for item in 0..model.items.len() {
             let slot = self.rehearsal.state.at[item];
             if slot != NOWHERE && state.at[item] == NOWHERE {
+                // Behind the rule another may stand that keeps a waiting pod from being placed.
+                if model.items[item].standing.blocked.is_some() {
+                    return None;
+                }
                 state.place(item, slots[slot]);
             }
         }

@@ -10,7 +10,7 @@ mod world;
 
 use journal_schema::binding::Bottleneck;
 use journal_schema::facts::*;
-use journal_schema::plan::{Basis, NodeAction, Planned, PlanningInput};
+use journal_schema::plan::{Basis, NodeAction, Planned, PlanningInput, PodAction};
 use journal_schema::policy::{Limits, SingleReplica};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
@@ -301,4 +301,22 @@ fn a_node_that_moves_are_too_dear_to_leave_is_where_the_waste_is() {
     let price = synthetic::price("e2-standard-4");
     assert!(wastes[..4].iter().all(|waste| *waste < 10), "{wastes:?}");
     assert!((wastes[4] - price * 6 / 7).abs() < price / 1_000, "{wastes:?} of {price}");
+}
+
+#[test]
+fn a_pod_that_could_not_be_placed_without_the_rule_leaves_the_estimate() {
+    // Who must not be disturbed may be placed all the same; without that rule the next one is looked at, which
+    // keeps this pod from being placed at all: it could land on a node that is not understood.
+    let input = two_nodes(|world| {
+        let taken = std::mem::take(world);
+        *world = taken.nodes("e2-standard-16", &["odd"]).app("new", 100, &[""]);
+        world.cluster.nodes.get_mut("odd").unwrap().unknown = Few::new(vec![name("an unknown system")]).unwrap();
+        world.cluster.pods.values_mut().for_each(|pod| pod.do_not_disrupt = DoNotDisrupt::Always);
+    });
+    let planned = plan(&input);
+    let placed = planned.report.pods.iter().find(|verdict| verdict.pod.name == "new-0").expect("a verdict");
+    assert!(matches!(placed.action, PodAction::Place(_)), "{placed:?}");
+    let relaxations = &planned.report.relaxations;
+    assert!(relaxations.iter().any(|relaxation| relaxation.reason == Reason::DoNotDisrupt), "{relaxations:?}");
+    assert!(relaxations.iter().all(|relaxation| relaxation.basis == Basis::Estimated), "{relaxations:?}");
 }
