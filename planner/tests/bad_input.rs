@@ -229,3 +229,13 @@ fn no_step_of_search_still_gives_a_plan() {
     let planned = planner::plan(&input, &none).expect("a plan");
     assert!(planned.plan.lower_bound <= planned.plan.cost_after && planned.plan.cost_after <= planned.plan.cost_now);
 }
+
+#[test]
+fn a_node_that_is_not_ready_and_not_tainted_does_not_break_the_bound() {
+    // The scheduler looks at taints only, so the waiting pod goes there: for nothing.
+    let mut world = World::default().nodes("e2-standard-4", &["n1"]).app("new", 500, &[""]);
+    world.cluster.nodes.get_mut("n1").unwrap().ready = false;
+    let planned = plan(&world.input(&["e2-standard-2"]));
+    assert!(planned.plan.lower_bound <= planned.plan.cost_after);
+    assert_eq!(verdict(&planned, "new-0").0, &PodAction::Place(Target::Node(name("n1"))));
+}

@@ -36,6 +36,7 @@ fn cluster(seed: u64) -> PlanningInput {
             1 => node.unschedulable = true,
             2 => _ = node.labels.insert(name("node.kubernetes.io/instance-type"), name("z9-mystery")),
             3 => _ = node.labels.insert(name("cloud.google.com/gke-spot"), name("true")),
+            4 => node.ready = false,
             _ => {}
         }
     }
@@ -77,7 +78,7 @@ fn whole(planned: &Planned) -> i64 {
 #[test]
 fn the_waste_of_all_nodes_sums_to_the_distance_from_the_bound() {
     let (mut with_waste, mut with_unused, mut apart) = (0, 0, 0);
-    for seed in 0..150 {
+    for seed in 0..200 {
         let input = cluster(seed);
         let planned = planner::plan(&input, &limits()).unwrap_or_else(|error| panic!("{seed}: {error}"));
         let report = &planned.report;
@@ -96,8 +97,8 @@ fn the_waste_of_all_nodes_sums_to_the_distance_from_the_bound() {
         assert!((0..=Ppm::percent(100).0).contains(&everywhere), "{seed}");
     }
     // The clusters are of all sorts.
-    println!("with waste {with_waste}, with unused bargains {with_unused}, with zones apart {apart}, of 150");
-    assert!(with_waste > 80 && with_unused > 3 && apart > 10, "{with_waste} {with_unused} {apart}");
+    println!("with waste {with_waste}, with unused bargains {with_unused}, with zones apart {apart}, of 200");
+    assert!(with_waste > 80 && with_unused > 2 && apart > 8, "{with_waste} {with_unused} {apart}");
 }
 
 /// The rules of one kind taken back, as somebody would who follows the advice.

@@ -55,11 +55,7 @@ pub(crate) enum KindKey {
 impl KindKey {
     /// The kind of a present node.
     pub(crate) fn of(host: &Host<'_>) -> Self {
-        if host.keep.is_some() {
-            Self::Staying(host.sig * 2 + usize::from(host.receives))
-        } else {
-            Self::Leaving(host.sig, host.price.unwrap_or(0))
-        }
+        if host.keep.is_some() { Self::Staying(host.sig) } else { Self::Leaving(host.sig, host.price.unwrap_or(0)) }
     }
 }
 
@@ -73,8 +69,6 @@ struct Draft {
     /// Of those that stay: pods of a class beyond the first on each host, which may remain there
     /// although the class allows one per host.
     crowded: BTreeMap<usize, i64>,
-    /// Whether the scheduler puts pods there.
-    receives: bool,
     hosts: i64,
 }
 
@@ -126,7 +120,6 @@ impl Problem {
                 sig: host.sig,
                 present: BTreeMap::new(),
                 crowded: BTreeMap::new(),
-                receives: host.receives,
                 hosts: 0,
             });
             draft.hosts += 1;
@@ -157,7 +150,6 @@ impl Problem {
                 sig: machine.sig,
                 present: BTreeMap::new(),
                 crowded: BTreeMap::new(),
-                receives: true,
                 hosts: 1,
             };
             drafts.insert(KindKey::Offer(index), draft);
@@ -207,7 +199,9 @@ fn finish(model: &Model<'_>, classes: &[Demand], of: KindKey, draft: Draft) -> K
         .iter()
         .map(|demand| {
             let present = draft.present.get(&demand.class).copied().unwrap_or(0);
-            if !model.allowed(demand.class, draft.sig) || !draft.receives {
+            // Whether the planner puts pods there is not asked: the scheduler may, as long as no taint says
+            // that a node is not ready, and the bound must hold all the same.
+            if !model.allowed(demand.class, draft.sig) {
                 return present;
             }
             let room = (0..model.dims)
