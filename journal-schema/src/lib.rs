@@ -11,6 +11,7 @@
 //! - [`usage`]: usage series and forecasts.
 //! - [`policy`]: what the operator allows; journaled, so that a replay decides by the same rules.
 //! - [`plan`]: the plan and the report that explains it.
+//! - [`binding`]: what the proven bound of a plan is made of.
 //! - [`reason`]: the closed list of reasons, shared by every surface.
 //! - [`effect`]: requests of the core to the outside, and their outcomes.
 //! - [`event`] and [`entry`]: what happened, and the record that holds it.
@@ -21,6 +22,7 @@
 
 #![warn(missing_docs, clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
+pub mod binding;
 pub mod cloud;
 pub mod codec;
 pub mod effect;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::binding::Binding;
 use crate::cloud::{CapacityType, Pool, PoolId, PriceBook};
 use crate::facts::{
     CsiNodeFact, HpaFact, Key, NamespaceFact, NodeFact, PdbFact, PodFact, PvFact, PvcFact, WorkloadFact, WorkloadId,
@@ -293,6 +294,11 @@ pub struct NodeVerdict {
     pub action: NodeAction,
     /// Why.
     pub reason: Reason,
+    /// Of the distance between the plan's cost and the bound, what is due to this node: its price less what
+    /// its pods are worth at the prices that prove the bound. Of nodes that stay in any case: their share of
+    /// the room among them that is not used, at those prices. Nothing for a node that leaves.
+    #[serde(default)]
+    pub waste: MicroUsdPerHour,
 }
 
 /// What a plan says of a pod.
@@ -319,15 +325,28 @@ pub struct PodVerdict {
     pub reason: Reason,
 }
 
-/// What one relaxation would save, at least.
+/// How a figure was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Basis {
+    /// The plan was sought again under the other rule, and what was found checked: it saves at least this.
+    Measured,
+    /// What the nodes cost less what their pods are worth at the prices of the bound.
+    #[default]
+    Estimated,
+}
+
+/// What one relaxation would save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relaxation {
     /// What to relax.
     pub reason: Reason,
     /// Nodes it holds.
     pub nodes: u32,
-    /// An estimate of what it would save.
+    /// What it would save.
     pub saves: MicroUsdPerHour,
+    /// How that was found.
+    #[serde(default)]
+    pub basis: Basis,
 }
 
 /// How far nodes are from the mix of CPU and memory that the whole cluster asks for.
@@ -389,6 +408,17 @@ pub struct Report {
     /// How much nodes are used, where the plan is about that.
     #[serde(default)]
     pub heat: Option<Heat>,
+    /// By slot: of the distance between cost and bound, what is due to each machine to boot.
+    #[serde(default)]
+    pub waste_of_added: Many<MicroUsdPerHour>,
+    /// The rest of that distance: nodes and offers cheaper than what they hold, which the bound counts on and
+    /// the plan does not use. With the waste of all nodes and added machines it sums to cost less bound.
+    #[serde(default)]
+    pub unused: MicroUsdPerHour,
+    /// What the bound is made of: first of the cluster, then of zones where something else comes first;
+    /// largest share first. Small shares are left out.
+    #[serde(default)]
+    pub binding: Many<Binding>,
 }
 
 /// The planner's answer.

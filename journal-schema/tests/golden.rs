@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads its golden file")]
 
+use journal_schema::binding::{Binding, Bottleneck};
 use journal_schema::cloud::*;
 use journal_schema::codec;
 use journal_schema::effect::*;
@@ -310,6 +311,7 @@ fn plan() -> Planned {
             node: name("node-1"),
             action: NodeAction::Remove,
             reason: Reason::Superfluous,
+            waste: MicroUsdPerHour(0),
         }]),
         pods: many(vec![
             PodVerdict { pod: key("a/b"), action: PodAction::Stay, reason: Reason::DaemonSet },
@@ -329,10 +331,27 @@ fn plan() -> Planned {
             reason: Reason::PodBlocks { pod: key("a/b"), code: name("LocalStorage") },
             nodes: 1,
             saves: MicroUsdPerHour(5),
+            basis: Basis::Measured,
         }]),
         bound_method: name("volume"),
         balance: Balance { pivot: MilliCpu(250), before: Ppm(2), after: Ppm(1) },
         heat: Some(Heat { limit: Ppm(800_000), hot_before: 2, hot_after: 1, before: Ppm(4), after: Ppm(3) }),
+        waste_of_added: many(vec![MicroUsdPerHour(1)]),
+        unused: MicroUsdPerHour(0),
+        binding: many(vec![
+            Binding { zone: None, by: Bottleneck::Resource { resource: name("memory") }, share: Ppm::percent(60) },
+            Binding {
+                zone: Some(name("b")),
+                by: Bottleneck::KeptApart { workloads: 2, most: Some(workload_id()) },
+                share: Ppm::percent(70),
+            },
+            Binding { zone: Some(name("b")), by: Bottleneck::Size { workloads: 1, most: None }, share: Ppm(5) },
+            Binding {
+                zone: Some(name("c")),
+                by: Bottleneck::AttachLimit { driver: name("pd.csi.storage.gke.io") },
+                share: Ppm(5),
+            },
+        ]),
     };
     Planned { plan, report }
 }

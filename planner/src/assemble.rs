@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use journal_schema::plan::{
     Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
-    PodVerdict, Report, RequestChange, Slot, Target, Wave,
+    PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Objective, RightSizing};
 use journal_schema::reason::Reason;
@@ -13,21 +13,22 @@ use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
 use crate::balance::Scale;
+use crate::binding::binding;
 use crate::bound::Bound;
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
-use crate::relaxations::relaxations;
 use crate::relief::Thermometer;
 use crate::sequence::{Change, Rehearsal};
 use crate::state::{NOWHERE, State};
+use crate::waste::{Waste, waste};
 use crate::why::why_unplaced;
 
 fn many<T>(items: Vec<T>, what: &str) -> Result<Many<T>, PlanError> {
     Many::new(items).map_err(|_| PlanError::TooLarge { what: Name::truncated(what) })
 }
 
-/// Writes the plan and its report.
+/// Writes the plan and its report, but for what rules cost ([`explain`]).
 pub(crate) fn assemble(
     model: &Model<'_>,
     bound: &Bound,
@@ -72,15 +73,19 @@ pub(crate) fn assemble(
     });
     let waves = waves.collect::<Result<Vec<Wave>, PlanError>>()?;
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
+    let waste = waste(model, bound, change, rehearsal);
     let present = State::present(model, 0);
     let hot = input.policy.optimize.objective == Objective::NodeUsage;
     let report = Report {
-        nodes: many(node_verdicts(model, bound, change, rehearsal), "node verdicts")?,
+        nodes: many(node_verdicts(model, bound, change, rehearsal, &waste), "node verdicts")?,
         pods: many(pod_verdicts(model, change, &targets, rehearsal), "pod verdicts")?,
-        relaxations: many(relaxations(model, bound), "relaxations")?,
+        relaxations: Many::default(),
         bound_method: bound.method.clone(),
         balance: Scale::new(model).report(&present, &rehearsal.state, change),
         heat: hot.then(|| Thermometer::new(model).report(&present, &rehearsal.state, change)),
+        waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
+        unused: MicroUsdPerHour(waste.unused),
+        binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
     };
     let plan = Plan {
         iteration: input.iteration,
@@ -97,6 +102,12 @@ pub(crate) fn assemble(
         transition: MicroUsd(added * minutes / 60),
     };
     Ok(Planned { plan, report })
+}
+
+/// Adds what rules cost, which is sought once the plan is sound.
+pub(crate) fn explain(mut planned: Planned, relaxations: Vec<Relaxation>) -> Result<Planned, PlanError> {
+    planned.report.relaxations = many(relaxations, "relaxations")?;
+    Ok(planned)
 }
 
 /// How many batches of parallel moves there are: those of a wave wait for those of the wave before.
@@ -139,7 +150,13 @@ fn node_to_remove(model: &Model<'_>, host: usize) -> NodeToRemove {
 }
 
 /// One verdict for every node, by name.
-fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &Rehearsal<'_, '_>) -> Vec<NodeVerdict> {
+fn node_verdicts(
+    model: &Model<'_>,
+    bound: &Bound,
+    change: &Change,
+    rehearsal: &Rehearsal<'_, '_>,
+    waste: &Waste,
+) -> Vec<NodeVerdict> {
     let mut receives = vec![false; model.hosts.len()];
     for step in rehearsal.steps.iter().filter(|step| step.host < model.hosts.len()) {
         receives[step.host] = true;
@@ -157,7 +174,8 @@ fn node_verdicts(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal: &
                 None if receives[index] => (NodeAction::Keep, Reason::Needed),
                 None => (NodeAction::Keep, keep_reason(model, bound, index, penalty)),
             };
-            NodeVerdict { node: host.fact.name.clone(), action, reason }
+            let waste = MicroUsdPerHour(waste.nodes[index]);
+            NodeVerdict { node: host.fact.name.clone(), action, reason, waste }
         })
         .collect()
 }

@@ -52,10 +52,9 @@ pub(crate) struct Choice<'m, 'a, 'g, 'b> {
 impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     /// All that follow from placements, the best of which comes first.
     pub(crate) fn new(model: &'m Model<'a>, goal: &'g Goal<'b>, found: Vec<State<'m, 'a>>) -> Self {
-        let disruption = &model.input.policy.disruption;
-        let steered = disruption.steering && disruption.actuation != Actuation::RollingUpdate;
         let measure = found.last().and_then(|kept| Measure::of(model, kept));
         let mut choice = Self { model, goal, found, measure, waiting: Vec::new() };
+        let steered = choice.steered();
         match (model.input.policy.optimize.objective, steered) {
             (Objective::Cost, true) => choice.lead(),
             (Objective::Cost, false) => choice.look_at_all(true),
@@ -65,6 +64,12 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
             choice.shift();
         }
         choice
+    }
+
+    /// Whether the scheduler may be led.
+    pub(crate) fn steered(&self) -> bool {
+        let disruption = &self.model.input.policy.disruption;
+        disruption.steering && disruption.actuation != Actuation::RollingUpdate
     }
 
     /// Moves pods between nodes that stay: so that pending ones find room, or as the objective asks.

@@ -17,6 +17,7 @@ use journal_schema::units::Timestamp;
 
 use crate::model::first_static_failure;
 use crate::rules::{HOSTNAME, REGION, ZONE, selector_matches};
+use crate::waiver::Waiver;
 
 /// What may be done with a pod that is bound to a node.
 #[derive(Clone, Debug)]
@@ -93,58 +94,59 @@ fn protected(wish: DoNotDisrupt, now: Timestamp) -> bool {
     }
 }
 
+/// The first of these rules that holds and is not waived. What comes later is not looked at.
+fn first_of(waiver: &Waiver, rules: &[&dyn Fn() -> Option<Reason>]) -> Option<Reason> {
+    rules.iter().find_map(|rule| waiver.keep(rule()))
+}
+
 /// Why a node must stay whatever its pods are; `None` when it may leave.
-pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact) -> Option<Reason> {
-    if node.deletion_at.is_some() {
-        return Some(Reason::BeingDeleted);
-    }
-    if node.labels.contains_key("node-role.kubernetes.io/control-plane")
-        || node.labels.contains_key("node-role.kubernetes.io/master")
-    {
-        return Some(Reason::ControlPlane);
-    }
+pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact, waiver: &Waiver) -> Option<Reason> {
+    let control_plane = || {
+        node.labels.contains_key("node-role.kubernetes.io/control-plane")
+            || node.labels.contains_key("node-role.kubernetes.io/master")
+    };
+    let too_young = || {
+        let (age, least) = (input.now.since(node.created_at), input.policy.observe.min_node_age);
+        (age < least).then_some(Reason::TooYoung { age, least })
+    };
+    let price_unknown = || {
+        let unknown = || Reason::PriceUnknown { machine_type: Name::truncated(machine_type_of(node)) };
+        price_of(input, node).is_none().then(unknown)
+    };
+    let hosts_kinema = || {
+        let own = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key))?;
+        (own.node.as_ref() == Some(&node.name)).then_some(Reason::HostsKinema)
+    };
+    first_of(
+        waiver,
+        &[
+            &|| node.deletion_at.is_some().then_some(Reason::BeingDeleted),
+            &|| control_plane().then_some(Reason::ControlPlane),
+            &|| not_managed(input, node),
+            &|| node.excluded.then_some(Reason::Excluded),
+            &|| protected(node.do_not_disrupt, input.now).then_some(Reason::DoNotDisrupt),
+            &|| node.scale_down_disabled.then_some(Reason::ScaleDownDisabled),
+            &|| (!node.ready || node.unschedulable).then_some(Reason::NodeNotReady),
+            &|| node.unknown.first().map(|rule| Reason::UnknownConstraint { rule: rule.clone() }),
+            &too_young,
+            &price_unknown,
+            &hosts_kinema,
+        ],
+    )
+}
+
+/// Why a node's pool is not one whose nodes may leave.
+fn not_managed(input: &PlanningInput, node: &NodeFact) -> Option<Reason> {
     if let Managed::Listed(pools) = &input.managed {
-        let refusal = match pools.get(&node.name) {
-            None => Some(None),
-            Some(id) => match input.pools.iter().find(|pool| pool.id == *id) {
-                None => Some(None),
-                Some(pool) => pool.refusal.map(Some),
-            },
+        let Some(pool) = pools.get(&node.name).and_then(|id| input.pools.iter().find(|pool| pool.id == *id)) else {
+            return Some(Reason::NotManaged { refusal: None });
         };
-        if let Some(refusal) = refusal {
-            return Some(Reason::NotManaged { refusal });
+        if pool.refusal.is_some() {
+            return Some(Reason::NotManaged { refusal: pool.refusal });
         }
     }
-    if !selector_matches(&input.policy.nodes, &node.labels) {
-        return Some(Reason::NotManaged { refusal: Some(PoolRefusal::NotSelected) });
-    }
-    if node.excluded {
-        return Some(Reason::Excluded);
-    }
-    if protected(node.do_not_disrupt, input.now) {
-        return Some(Reason::DoNotDisrupt);
-    }
-    if node.scale_down_disabled {
-        return Some(Reason::ScaleDownDisabled);
-    }
-    if !node.ready || node.unschedulable {
-        return Some(Reason::NodeNotReady);
-    }
-    if let Some(rule) = node.unknown.first() {
-        return Some(Reason::UnknownConstraint { rule: rule.clone() });
-    }
-    let age = input.now.since(node.created_at);
-    if age < input.policy.observe.min_node_age {
-        return Some(Reason::TooYoung { age, least: input.policy.observe.min_node_age });
-    }
-    if price_of(input, node).is_none() {
-        return Some(Reason::PriceUnknown { machine_type: Name::truncated(machine_type_of(node)) });
-    }
-    let own = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key));
-    if own.is_some_and(|pod| pod.node.as_ref() == Some(&node.name)) {
-        return Some(Reason::HostsKinema);
-    }
-    None
+    let selected = selector_matches(&input.policy.nodes, &node.labels);
+    (!selected).then_some(Reason::NotManaged { refusal: Some(PoolRefusal::NotSelected) })
 }
 
 /// Whether pods may be moved off a node that stays: it may be marked, is in good health, and neither it nor
@@ -232,7 +234,7 @@ impl<'a> Budgets<'a> {
 }
 
 /// Assesses every pod, in the order of `input.cluster.pods`.
-pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
+pub(crate) fn standings(input: &PlanningInput, waiver: &Waiver) -> Vec<Standing> {
     let pods: Vec<&PodFact> = input.cluster.pods.values().collect();
     let budgets = Budgets::new(input, &pods);
     let scaled: BTreeSet<&WorkloadId> = input.cluster.hpas.values().filter_map(|hpa| hpa.target.as_ref()).collect();
@@ -261,15 +263,15 @@ pub(crate) fn standings(input: &PlanningInput) -> Vec<Standing> {
             };
             let has_hpa = id.as_ref().is_some_and(|id| scaled.contains(id));
             let (method, hindrance) = method_of(input, pod, workload, replicas, has_hpa);
-            let blocked = own_reason(input, pod, workload)
-                .or_else(|| budgets.blocks(position, pod))
+            let blocked = own_reason(input, pod, workload, waiver)
+                .or_else(|| waiver.keep(budgets.blocks(position, pod)))
                 .or_else(|| {
                     let system = pod.key.namespace == "kube-system"
                         && budgets.of_pod[position].is_empty()
                         && pod.safe_to_evict != Some(true);
-                    system.then_some(Reason::KubeSystemWithoutPdb)
+                    waiver.keep(system.then_some(Reason::KubeSystemWithoutPdb))
                 })
-                .or(hindrance)
+                .or_else(|| waiver.keep(hindrance))
                 .or_else(|| lands_in_doubt(input, pod, &doubtful));
             Standing { blocked, method, workload: id, at_once: method.most_at_once(replicas) }
         })
@@ -287,42 +289,61 @@ fn lands_in_doubt(input: &PlanningInput, pod: &PodFact, doubtful: &[&NodeFact]) 
 }
 
 /// What the pod, its owner, its namespace or its workload say by themselves.
-fn own_reason(input: &PlanningInput, pod: &PodFact, workload: Option<&WorkloadFact>) -> Option<Reason> {
-    if pod.mirror || pod.owner.as_ref().is_some_and(|owner| owner.kind == OwnerKind::Node) {
-        return Some(Reason::StaticPod);
-    }
-    if pod.of_daemon_set() {
-        return Some(Reason::DaemonSet);
-    }
-    if pod.deletion_at.is_some()
-        || pod.phase == PodPhase::Unknown
-        || (pod.phase == PodPhase::Pending && pod.node.is_some())
-    {
-        return Some(Reason::NotRunning);
-    }
-    let namespace = input.cluster.namespaces.get(&pod.key.namespace);
-    if pod.excluded || workload.is_some_and(|w| w.excluded) || namespace.is_some_and(|n| n.excluded) {
-        return Some(Reason::Excluded);
-    }
-    if protected(pod.do_not_disrupt, input.now) {
-        return Some(Reason::DoNotDisrupt);
-    }
-    if pod.safe_to_evict == Some(false) {
-        return Some(Reason::NotSafeToEvict);
-    }
-    if pod.prefer_no_eviction {
-        return Some(Reason::PreferNoEviction);
-    }
-    if !pod.spec.scheduler.is_empty() && pod.spec.scheduler != "default-scheduler" {
-        return Some(Reason::OtherScheduler { scheduler: pod.spec.scheduler.clone() });
-    }
-    let template = workload.map(|w| &w.template);
-    if let Some(rule) = pod.spec.unknown.first().or_else(|| template.and_then(|t| t.unknown.first())) {
-        return Some(Reason::UnknownConstraint { rule: rule.clone() });
-    }
+fn own_reason(
+    input: &PlanningInput,
+    pod: &PodFact,
+    workload: Option<&WorkloadFact>,
+    waiver: &Waiver,
+) -> Option<Reason> {
+    let of_node = || pod.mirror || pod.owner.as_ref().is_some_and(|owner| owner.kind == OwnerKind::Node);
+    let not_running = || {
+        pod.deletion_at.is_some()
+            || pod.phase == PodPhase::Unknown
+            || (pod.phase == PodPhase::Pending && pod.node.is_some())
+    };
+    let excluded = || {
+        let namespace = input.cluster.namespaces.get(&pod.key.namespace);
+        pod.excluded || workload.is_some_and(|w| w.excluded) || namespace.is_some_and(|n| n.excluded)
+    };
+    let other_scheduler = || {
+        let other = !pod.spec.scheduler.is_empty() && pod.spec.scheduler != "default-scheduler";
+        other.then(|| Reason::OtherScheduler { scheduler: pod.spec.scheduler.clone() })
+    };
+    let unknown = || {
+        let rule = pod.spec.unknown.first().or_else(|| workload?.template.unknown.first())?;
+        Some(Reason::UnknownConstraint { rule: rule.clone() })
+    };
+    let local_storage = || {
+        let kept = |volume: &&Name| !pod.spec.safe_local_volumes.contains(*volume);
+        let volume = pod.spec.local_volumes.iter().find(kept).filter(|_| pod.safe_to_evict != Some(true))?;
+        Some(Reason::LocalStorage { volume: volume.clone() })
+    };
+    first_of(
+        waiver,
+        &[
+            &|| of_node().then_some(Reason::StaticPod),
+            &|| pod.of_daemon_set().then_some(Reason::DaemonSet),
+            &|| not_running().then_some(Reason::NotRunning),
+            &|| excluded().then_some(Reason::Excluded),
+            &|| protected(pod.do_not_disrupt, input.now).then_some(Reason::DoNotDisrupt),
+            &|| (pod.safe_to_evict == Some(false)).then_some(Reason::NotSafeToEvict),
+            &|| pod.prefer_no_eviction.then_some(Reason::PreferNoEviction),
+            &other_scheduler,
+            &unknown,
+            &|| owner_hinders(input, pod),
+            &|| workload.and_then(|w| input.quarantined.get(&w.id)).cloned(),
+            &|| workload.is_some_and(|w| w.deletion_at.is_some()).then_some(Reason::WorkloadUnsettled),
+            &local_storage,
+            &|| unresolved_claim(input, pod).map(|claim| Reason::VolumeUnknown { claim }),
+        ],
+    )
+}
+
+/// Whether nobody would create the pod again, or would start it over.
+fn owner_hinders(input: &PlanningInput, pod: &PodFact) -> Option<Reason> {
     match pod.owner.as_ref().map(|owner| owner.kind) {
-        None | Some(OwnerKind::Other) => return Some(Reason::NotBackedByController),
-        Some(OwnerKind::Job) if !input.policy.disruption.evict_jobs => return Some(Reason::JobWouldRestart),
+        None | Some(OwnerKind::Other) => Some(Reason::NotBackedByController),
+        Some(OwnerKind::Job) if !input.policy.disruption.evict_jobs => Some(Reason::JobWouldRestart),
         Some(
             OwnerKind::Job
             | OwnerKind::Deployment
@@ -330,20 +351,8 @@ fn own_reason(input: &PlanningInput, pod: &PodFact, workload: Option<&WorkloadFa
             | OwnerKind::StatefulSet
             | OwnerKind::DaemonSet
             | OwnerKind::Node,
-        ) => {}
+        ) => None,
     }
-    if let Some(reason) = workload.and_then(|w| input.quarantined.get(&w.id)) {
-        return Some(reason.clone());
-    }
-    if workload.is_some_and(|w| w.deletion_at.is_some()) {
-        return Some(Reason::WorkloadUnsettled);
-    }
-    if pod.safe_to_evict != Some(true)
-        && let Some(volume) = pod.spec.local_volumes.iter().find(|volume| !pod.spec.safe_local_volumes.contains(volume))
-    {
-        return Some(Reason::LocalStorage { volume: volume.clone() });
-    }
-    unresolved_claim(input, pod).map(|claim| Reason::VolumeUnknown { claim })
 }
 
 /// The first claim of a pod whose volume is not known.

@@ -19,7 +19,9 @@
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
 //!    scheduler does otherwise; `choice` says which candidate is believed;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
-//! 7. `report` writes the verdicts.
+//! 7. `assemble` writes the plan and its verdicts; `waste` says where it costs more than the bound, `binding` of
+//!    what the bound is made; `relaxations` estimates what rules cost, and `counterfactual` measures the dearest
+//!    by going on with the search as if a rule were not there (`waiver`).
 //!
 //! [`mod@forecast`], [`mod@scheduler`], [`mod@lint`] and [`mod@rivals`] stand beside it.
 
@@ -28,8 +30,10 @@
 mod aims;
 mod assemble;
 mod balance;
+mod binding;
 mod bound;
 mod choice;
+mod counterfactual;
 mod counters;
 mod eligibility;
 pub mod forecast;
@@ -55,6 +59,8 @@ mod shifts;
 mod state;
 mod steer;
 mod verify;
+mod waiver;
+mod waste;
 mod waves;
 mod why;
 mod worth;
@@ -67,7 +73,9 @@ use journal_schema::text::Name;
 
 use crate::bound::Problem;
 use crate::choice::Choice;
+use crate::counterfactual::Found;
 use crate::model::Model;
+use crate::relaxations::relaxations;
 use crate::search::Goal;
 
 /// Why there is no plan.
@@ -120,7 +128,14 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
             .map_err(|what| PlanError::Inconsistent { what: Name::truncated(what) })
             .and_then(|()| check(input, &planned));
         match sound {
-            Ok(()) => return Ok(planned),
+            Ok(()) => {
+                let (change, rehearsal) = (&candidate.change, &candidate.rehearsal);
+                let found = Found { model: &model, goal: &goal, change, rehearsal, steered: choice.steered() };
+                let estimated = relaxations(&model, bound);
+                let measured = by_cost && change.shifting.is_empty();
+                let list = if measured { counterfactual::measure(&found, estimated) } else { estimated };
+                return assemble::explain(planned, list);
+            }
             Err(error) => refused = error,
         }
     }

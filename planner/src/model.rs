@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use journal_schema::binding::Bottleneck;
 use journal_schema::facts::{Key, Labels, NodeFact, NodeTerm, PodFact, PvFact, Taint, Toleration};
 use journal_schema::plan::{Managed, MoveMethod, PlanningInput};
 use journal_schema::policy::{Actuation, RightSizing};
@@ -19,6 +20,7 @@ use crate::offers::{Offer, offers};
 use crate::relations::{Few, Relations};
 use crate::rules::{HOSTNAME, ZONE, node_affinity_matches, repelling_taint, volume_reaches};
 use crate::state::State;
+use crate::waiver::Waiver;
 
 /// Most resource dimensions: CPU, memory, ephemeral storage, pods, and four more.
 pub(crate) const DIMS: usize = 8;
@@ -62,9 +64,24 @@ impl Extra {
             .collect()
     }
 
+    /// What binds where a dimension has a price.
+    pub(crate) fn bottleneck(&self, dim: usize) -> Bottleneck {
+        match self.named(dim) {
+            Dimension::Resource(resource) => Bottleneck::Resource { resource },
+            Dimension::Attachments(driver) => Bottleneck::AttachLimit { driver },
+        }
+    }
+
     /// What is short when a dimension is short.
     pub(crate) fn shortage(&self, dim: usize) -> Reason {
-        let resource = |name: &str| Reason::InsufficientResource { resource: Name::truncated(name) };
+        match self.named(dim) {
+            Dimension::Resource(resource) => Reason::InsufficientResource { resource },
+            Dimension::Attachments(driver) => Reason::AttachLimit { driver },
+        }
+    }
+
+    fn named(&self, dim: usize) -> Dimension {
+        let resource = |name: &str| Dimension::Resource(Name::truncated(name));
         match dim {
             CPU => resource("cpu"),
             MEMORY => resource("memory"),
@@ -72,12 +89,20 @@ impl Extra {
             PODS => resource("pods"),
             _ => match self.resources.get(dim - FIRST_EXTRA) {
                 Some(name) => resource(name),
-                None => Reason::AttachLimit {
-                    driver: self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default(),
-                },
+                None => Dimension::Attachments(
+                    self.drivers.get(dim - FIRST_EXTRA - self.resources.len()).cloned().unwrap_or_default(),
+                ),
             },
         }
     }
+}
+
+/// What is counted in one dimension.
+enum Dimension {
+    /// A resource, as the scheduler names it.
+    Resource(Name),
+    /// Volumes of a CSI driver.
+    Attachments(Name),
 }
 
 /// What rules can tell of a host: nothing else of it matters to a placement but its room.
@@ -364,8 +389,13 @@ impl<'a> Model<'a> {
     }
 
     /// Compiles the input. Time grows with pods × rules that mention them.
-    #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
     pub(crate) fn new(input: &'a PlanningInput) -> Self {
+        Self::waiving(input, &Waiver::NONE)
+    }
+
+    /// Compiles the input as if one rule that keeps nodes and pods were not there.
+    #[expect(clippy::too_many_lines, reason = "one pass over the input, in the order of the model's fields")]
+    pub(crate) fn waiving(input: &'a PlanningInput, waiver: &Waiver) -> Self {
         let extra = choose_extra(input);
         let dims = extra.dims();
         let sized = resized(input);
@@ -374,7 +404,7 @@ impl<'a> Model<'a> {
 
         let mut drafts: Vec<(&PodFact, Standing, Amounts)> = Vec::new();
         let mut mentioned = Mentioned::default();
-        for (pod, mut standing) in input.cluster.pods.values().zip(standings(input)) {
+        for (pod, mut standing) in input.cluster.pods.values().zip(standings(input, waiver)) {
             let waiting = pod.node.is_none() && pod.deletion_at.is_none();
             let known = pod.node.as_ref().is_some_and(|node| host_index.contains_key(node));
             if pod.finished() || !(waiting || known) {
@@ -411,7 +441,7 @@ impl<'a> Model<'a> {
                 fact: node,
                 sig,
                 price: price_of(input, node),
-                keep: node_keeps(input, node),
+                keep: node_keeps(input, node, waiver),
                 // What is not known of a node may be a reason not to run there.
                 receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
                 home: Vec::new(),

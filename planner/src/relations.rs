@@ -49,18 +49,18 @@ impl Spread {
         self.domains.iter().map(|domain| i64::from(count(*domain as usize))).min().unwrap_or(0)
     }
 
-    /// The most of `pods` that one domain takes, when there are at least so many hosts; `None` when that is not known.
+    /// The most of `pods` that one domain ends with, when there are at least so many hosts; `None` when that is not
+    /// known. When the last one comes to a domain, the one that it is to replace may still count elsewhere.
     pub(crate) fn most(&self, pods: i64, hosts: i64) -> Option<i64> {
-        let skew = self.max_skew.max(self.skew_now);
+        let (counted, skew) = (pods + 1, self.max_skew.max(self.skew_now));
         match self.topology {
-            // With fewer pods than hosts some host has none. Hosts that do not count need not have any.
-            Topology::Host if self.eligible.iter().all(|eligible| *eligible) => Some(skew + pods / hosts),
+            // The fewest on any host are no more than the mean.
+            Topology::Host if self.eligible.iter().all(|eligible| *eligible) => Some(skew + counted / hosts),
             Topology::Host => None,
             Topology::Key(_) => {
                 let domains = i64::try_from(self.domains.len()).ok().filter(|domains| *domains > 0)?;
-                let least = if domains < self.min_domains { 0 } else { 1 };
                 // The others have at most `skew` less.
-                Some(if least == 0 { skew } else { (pods + skew * (domains - 1)) / domains })
+                Some(if domains < self.min_domains { skew } else { (counted + skew * (domains - 1)) / domains })
             }
         }
     }

@@ -1,11 +1,11 @@
 //! What each rule that keeps nodes holds in money.
 //!
-//! An estimate: what the nodes cost less what their pods would cost at the prices of the bound. A
+//! An estimate, of which [`crate::counterfactual`] measures the dearest: what the nodes cost less what their pods would cost at the prices of the bound. A
 //! node that several rules hold counts for the first of them only.
 
 use std::collections::BTreeMap;
 
-use journal_schema::plan::Relaxation;
+use journal_schema::plan::{Basis, Relaxation};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
@@ -37,6 +37,7 @@ pub(crate) fn relaxations(model: &Model<'_>, bound: &Bound) -> Vec<Relaxation> {
             reason,
             nodes: 0,
             saves: MicroUsdPerHour(0),
+            basis: Basis::Estimated,
         });
         group.nodes += 1;
         group.saves += MicroUsdPerHour(saves);

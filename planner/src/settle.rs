@@ -78,6 +78,23 @@ fn settle<'m, 'a>(
     }
 }
 
+/// Repairs a change until no pod is stuck, led or not, and rehearses it; `placed` says which pods must get a
+/// place.
+pub(crate) fn feasible<'m, 'a>(
+    model: &'m Model<'a>,
+    bound: &Bound,
+    change: Change,
+    placed: &[usize],
+    rules: Rules,
+) -> (Change, Rehearsal<'m, 'a>) {
+    let wanted = |item: usize| placed[item] != NOWHERE;
+    if change.waves.is_empty() {
+        settle(model, bound, change, &wanted, rules)
+    } else {
+        steer(model, bound, change, rules)
+    }
+}
+
 /// Cost of a change against doing nothing, moves and pods without a place included.
 pub(crate) fn price_of(model: &Model<'_>, change: &Change, stuck: usize, move_penalty: i64) -> i64 {
     let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
@@ -103,12 +120,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
         placed: &[usize],
         rules: Rules,
     ) -> Self {
-        let wanted = |item: usize| placed[item] != NOWHERE;
-        let (change, rehearsal) = if change.waves.is_empty() {
-            settle(model, goal.bound, change, &wanted, rules)
-        } else {
-            steer(model, goal.bound, change, rules)
-        };
+        let (change, rehearsal) = feasible(model, goal.bound, change, placed, rules);
         Self::new(model, goal, change, rehearsal).0
     }
 

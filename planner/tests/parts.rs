@@ -21,7 +21,7 @@ fn a_large_cluster_is_planned_alike_by_any_number_of_threads() {
     assert!(hosts > 300, "{hosts} hosts are searched as a whole");
     let start = plan(1, 1);
     assert!(
-        alone.plan.cost_after.0 * 100 < start.plan.cost_after.0 * 99,
+        alone.plan.cost_after.0 * 1000 < start.plan.cost_after.0 * 995,
         "the parts were not searched: {} after, {} before",
         alone.plan.cost_after,
         start.plan.cost_after

@@ -11,6 +11,8 @@ use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour};
 /// How many lines of a kind are shown before the rest is counted.
 const SHOWN: usize = 8;
 const BAR: usize = 12;
+/// How many nodes that waste most are named.
+const WASTERS: usize = 3;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,8 +153,10 @@ fn kept(view: &PlanView, detail: Detail, lines: &mut Vec<String>) {
     for verdict in shown.iter().take(limit) {
         let price =
             verdict.price_per_hour.as_deref().map(|price| format!("  {}", monthly(micro(price)))).unwrap_or_default();
+        let waste = micro(&verdict.waste_per_hour);
+        let wastes = if detail.all && waste.0 > 0 { format!(", wastes {}", monthly(waste)) } else { String::new() };
         lines.extend(wrap(
-            &format!("      = {}  {}: {}{price}", shorten(&verdict.name, 40), verdict.reason, verdict.message),
+            &format!("      = {}  {}: {}{price}{wastes}", shorten(&verdict.name, 40), verdict.reason, verdict.message),
             "          ",
         ));
     }
@@ -213,6 +217,12 @@ fn bar(part: i64, whole: i64) -> String {
 
 fn money(view: &PlanView, lines: &mut Vec<String>) {
     if view.is_empty() {
+        let mut proof = Vec::new();
+        certificate(view, &mut proof);
+        if !proof.is_empty() {
+            lines.push(String::new());
+            lines.append(&mut proof);
+        }
         return;
     }
     lines.push(String::new());
@@ -223,6 +233,7 @@ fn money(view: &PlanView, lines: &mut Vec<String>) {
         hourly(micro(&view.lower_bound_per_hour)),
         percent(view.gap)
     ));
+    certificate(view, lines);
     let payback =
         view.payback_minutes.map_or_else(String::new, |minutes| format!(", pays back in {}", minutes_text(minutes)));
     lines.push(format!(
@@ -257,6 +268,44 @@ fn objective(view: &PlanView, lines: &mut Vec<String>) {
     }
 }
 
+/// What the bound is made of, and where the plan costs more.
+fn certificate(view: &PlanView, lines: &mut Vec<String>) {
+    for place in view.binding.chunk_by(|a, b| a.zone == b.zone) {
+        let parts: Vec<String> =
+            place.iter().map(|binding| format!("{} ({:.0} %)", binding.message, binding.share * 100.0)).collect();
+        let text = match place.first().and_then(|binding| binding.zone.as_deref()) {
+            None => format!("  Bound   by {}", parts.join(", ")),
+            Some(zone) => format!("          in {zone} by {}", parts.join(", ")),
+        };
+        lines.extend(wrap(&text, "            "));
+    }
+    let total = micro(&view.waste_per_hour);
+    if total.0 > 0 {
+        let text = format!("  Wastes  {} above that{}", hourly(total), wasted_where(view));
+        lines.extend(wrap(&text, "            "));
+    }
+}
+
+/// `: $0.0060/h on gke-demo-a, …`, or `, on gke-demo-a` when it is all there: where most of it is.
+fn wasted_where(view: &PlanView) -> String {
+    let kept = view.verdicts.nodes.iter().map(|node| (micro(&node.waste_per_hour), shorten(&node.name, 40)));
+    let added = view.nodes_to_add.iter().map(|add| {
+        let some = if add.count == 1 { String::new() } else { format!("{} ", add.count) };
+        (micro(&add.waste_per_hour), format!("{some}new {} in {}", add.machine_type, add.zone))
+    });
+    let mut places: Vec<(MicroUsdPerHour, String)> = kept.chain(added).collect();
+    places.push((micro(&view.unused_per_hour), "cheap machines that are not used".to_owned()));
+    places.retain(|(waste, _)| waste.0 > 0);
+    places.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    if let [(_, only)] = &places[..] {
+        return format!(", on {only}");
+    }
+    let parts: Vec<String> =
+        places.iter().take(WASTERS).map(|(waste, place)| format!("{} on {place}", hourly(*waste))).collect();
+    let others = if places.len() > WASTERS { format!(", {} others", places.len() - WASTERS) } else { String::new() };
+    format!(": {}{others}", parts.join(", "))
+}
+
 fn relaxations(view: &PlanView, lines: &mut Vec<String>) {
     if view.relaxations.is_empty() {
         return;
@@ -267,13 +316,14 @@ fn relaxations(view: &PlanView, lines: &mut Vec<String>) {
         let fix = relaxation.fix.map(|fix| format!(" -> {fix}")).unwrap_or_default();
         lines.extend(wrap(
             &format!(
-                "    {:>12}  {} on {}: {}{fix}",
+                "    {} {:>12}  {} on {}: {}{fix}",
+                if relaxation.basis == "Measured" { "at least" } else { "   about" },
                 monthly(relaxation.saves),
                 relaxation.reason,
                 count(relaxation.nodes as usize, "node"),
                 relaxation.message
             ),
-            "                  ",
+            "                           ",
         ));
     }
 }

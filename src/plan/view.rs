@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
 use journal_schema::facts::{Key, NodeFact};
-use journal_schema::plan::{MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::plan::{Basis, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
 use journal_schema::policy::Objective;
 use journal_schema::reason::Reason;
 use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
@@ -38,6 +39,12 @@ pub struct PlanView {
     pub bound_method: String,
     /// (after - bound) / after.
     pub gap: f64,
+    /// after - bound: what all nodes waste, and what is not used.
+    pub waste_per_hour: String,
+    /// Of that: nodes and offers cheaper than what they hold, which the bound counts on and the plan does not use.
+    pub unused_per_hour: String,
+    /// What the bound is made of: of the cluster, then of zones where something else comes first.
+    pub binding: Vec<BindingView>,
     /// now - after.
     pub savings_per_hour: String,
     /// The same in a month of 730 hours.
@@ -151,6 +158,8 @@ pub struct AddView {
     pub capacity_type: &'static str,
     /// Price of one.
     pub price_per_hour: String,
+    /// What all of them cost beyond what their pods are worth.
+    pub waste_per_hour: String,
     /// The same, for adding up.
     #[serde(skip)]
     pub price: MicroUsdPerHour,
@@ -241,6 +250,9 @@ pub struct NodeVerdictView {
     pub machine_type: String,
     /// Price, when it is known.
     pub price_per_hour: Option<String>,
+    /// What it costs beyond what its pods are worth; of a node that is held, its share of the room that is free
+    /// on such nodes.
+    pub waste_per_hour: String,
 }
 
 /// A pod's verdict.
@@ -263,6 +275,22 @@ pub struct PodVerdictView {
     pub fix: Option<&'static str>,
 }
 
+/// A share of what the pods are worth at the prices that prove the bound.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingView {
+    /// Zone; none for the cluster as a whole.
+    pub zone: Option<String>,
+    /// Code of what binds.
+    pub by: &'static str,
+    /// The same in words.
+    pub message: String,
+    /// What to do about it.
+    pub fix: Option<&'static str>,
+    /// Its share.
+    pub share: f64,
+}
+
 /// What one relaxation would save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -275,7 +303,9 @@ pub struct RelaxationView {
     pub fix: Option<&'static str>,
     /// Nodes it holds.
     pub nodes: u32,
-    /// An estimate.
+    /// Whether a plan that saves so much was found (`Measured`), or not sought (`Estimated`).
+    pub basis: &'static str,
+    /// What it would save.
     pub saves_per_hour: String,
     /// The same in a month.
     pub saves_per_month: String,
@@ -364,6 +394,9 @@ impl PlanView {
                 gain: share(planned.report.balance.gain()),
             },
             gap: share(plan.gap()),
+            waste_per_hour: MicroUsdPerHour(plan.cost_after.0 - plan.lower_bound.0).to_string(),
+            unused_per_hour: planned.report.unused.to_string(),
+            binding: planned.report.binding.iter().map(binding).collect(),
             savings_per_hour: saved.to_string(),
             savings_per_month: per_month(saved).to_string(),
             savings: share(plan.savings()),
@@ -424,6 +457,10 @@ impl PlanView {
                         message: text.sentence,
                         fix: text.fix,
                         nodes: relaxation.nodes,
+                        basis: match relaxation.basis {
+                            Basis::Measured => "Measured",
+                            Basis::Estimated => "Estimated",
+                        },
                         saves_per_hour: relaxation.saves.to_string(),
                         saves_per_month: per_month(relaxation.saves).to_string(),
                         saves: relaxation.saves,
@@ -443,21 +480,35 @@ impl PlanView {
     }
 }
 
+fn binding(binding: &Binding) -> BindingView {
+    let text = binding.by.text();
+    BindingView {
+        zone: binding.zone.as_ref().map(ToString::to_string),
+        by: text.code,
+        message: text.sentence,
+        fix: text.fix,
+        share: share(binding.share),
+    }
+}
+
 fn added(planned: &Planned) -> Vec<AddView> {
-    let mut groups: BTreeMap<(String, String, CapacityType), (u32, MicroUsdPerHour)> = BTreeMap::new();
-    for node in &planned.plan.add {
+    type Group = (u32, MicroUsdPerHour, MicroUsdPerHour);
+    let mut groups: BTreeMap<(String, String, CapacityType), Group> = BTreeMap::new();
+    for (index, node) in planned.plan.add.iter().enumerate() {
         let group =
             groups.entry((node.machine_type.to_string(), node.zone.to_string(), node.capacity_type)).or_default();
-        *group = (group.0 + 1, node.price);
+        let waste = planned.report.waste_of_added.get(index).copied().unwrap_or_default();
+        *group = (group.0 + 1, node.price, group.2 + waste);
     }
     groups
         .into_iter()
-        .map(|((machine_type, zone, capacity_type), (count, price))| AddView {
+        .map(|((machine_type, zone, capacity_type), (count, price, waste))| AddView {
             machine_type,
             count,
             zone,
             capacity_type: capacity_type.as_str(),
             price_per_hour: price.to_string(),
+            waste_per_hour: waste.to_string(),
             price,
         })
         .collect()
@@ -482,6 +533,7 @@ fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictVie
                 fix: text.fix,
                 machine_type: node.map(|node| node.machine_type().to_owned()).unwrap_or_default(),
                 price_per_hour: node.and_then(|node| node_price(node, &input.prices)).map(|price| price.to_string()),
+                waste_per_hour: verdict.waste.to_string(),
             }
         })
         .collect()

@@ -57,9 +57,9 @@ def spawn(arguments, log, env=None):
 class ControlPlane:
     """etcd, kube-apiserver, controller-manager, scheduler, kwok and Prometheus."""
 
-    def __init__(self, work):
+    def __init__(self, work, quiet=False):
         self.work = work
-        subprocess.run([HERE / "control-plane/up", work], check=True)
+        subprocess.run([HERE / "control-plane/up", work], check=True, stdout=subprocess.DEVNULL if quiet else None)
         shell = f"set -a; source {work}/env; env -0"
         raw = subprocess.run(["bash", "-c", shell], check=True, capture_output=True).stdout.decode()
         self.env = dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)

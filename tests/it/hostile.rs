@@ -325,13 +325,30 @@ fn names_with_control_characters_do_not_reach_a_terminal() {
 
 #[test]
 fn a_cluster_of_one_node_is_left_alone() {
-    let (json, _, removed) = planned(|items| {
+    let alone = |items: &mut Vec<Value>| {
         items.retain(|item| {
             let on = item["spec"]["nodeName"].as_str().or(item["metadata"]["name"].as_str());
             !["Node", "Pod"].contains(&item["kind"].as_str().unwrap_or_default()) || on == Some("gke-demo-a")
         });
-    });
+    };
+    let (json, _, removed) = planned(alone);
     assert_eq!((removed, json["now"]["nodes"].as_u64()), (Vec::new(), Some(1)));
+    let text = plan_of(changed(alone), &[]).out;
+    assert!(text.contains("No changes.") && !text.contains("\n\n\n"), "{text}");
+}
+
+#[test]
+fn of_two_nodes_of_one_name_the_later_one_counts_and_is_named() {
+    let (json, notes, _) = planned(|items| {
+        let mut twin = nodes(items).next().expect("a node").clone();
+        twin["metadata"]["labels"]["node.kubernetes.io/instance-type"] = json!("e2-standard-8");
+        items.push(twin);
+    });
+    let verdicts = json["verdicts"]["nodes"].as_array().expect("a list");
+    let twins: Vec<&Value> = verdicts.iter().filter(|verdict| verdict["name"] == "gke-demo-a").collect();
+    assert_eq!(twins.len(), 1, "one verdict");
+    assert_eq!(twins[0]["machineType"], "e2-standard-8");
+    assert!(notes.contains("two versions of the same object") && notes.contains("gke-demo-a"), "{notes}");
 }
 
 #[test]

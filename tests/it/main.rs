@@ -1,5 +1,6 @@
 //! The program as its users meet it: commands in; output, exit code and files out.
 
+mod agreement;
 mod api_server;
 mod bad_input;
 mod config;

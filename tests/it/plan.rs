@@ -42,6 +42,13 @@ fn every_money_figure_of_the_json_is_consistent() {
     assert!(json["gap"].as_f64().is_some_and(|gap| (0.0..1.0).contains(&gap)));
     let nodes = json["verdicts"]["nodes"].as_array().expect("a list");
     assert_eq!(nodes.len(), 12);
+    let wasted: f64 =
+        nodes.iter().chain(json["nodesToAdd"].as_array().expect("a list")).map(|of| money(&of["wastePerHour"])).sum();
+    let wasted = wasted + money(&json["unusedPerHour"]);
+    assert!((wasted - money(&json["wastePerHour"])).abs() < 1e-9, "{wasted}");
+    assert!((after - money(&json["lowerBoundPerHour"]) - wasted).abs() < 1e-9, "{wasted}");
+    let shares = json["binding"].as_array().expect("a list").iter().map(|binding| binding["share"].as_f64());
+    assert!(shares.clone().count() > 0 && shares.flatten().all(|share| (0.0..=1.0).contains(&share)));
     let leaving = nodes.iter().filter(|node| node["action"] == "Remove").count();
     assert_eq!(leaving, json["nodesToRemove"].as_array().expect("a list").len());
     let pods = json["verdicts"]["pods"].as_array().expect("a list");

@@ -288,16 +288,25 @@ pub fn planned() -> Planned {
                 node: text("node-1"),
                 action: NodeAction::Remove,
                 reason: Reason::CloudUnknown,
+                waste: MicroUsdPerHour(0),
             }]),
             pods: list(vec![PodVerdict {
                 pod: key("shop", "cart-7c-x"),
                 action: PodAction::Move(Target::New(Slot(0))),
                 reason: Reason::ApprovalPending,
             }]),
-            relaxations: list(vec![Relaxation { reason: Reason::NothingManaged, nodes: 1, saves: MicroUsdPerHour(5) }]),
+            relaxations: list(vec![Relaxation {
+                reason: Reason::NothingManaged,
+                nodes: 1,
+                saves: MicroUsdPerHour(5),
+                basis: Basis::Estimated,
+            }]),
             bound_method: text("per-resource bound"),
             balance: Balance { pivot: MilliCpu(250), before: Ppm(400_000), after: Ppm(100_000) },
             heat: Some(Heat { limit: Ppm(800_000), hot_before: 2, hot_after: 1, before: Ppm(4), after: Ppm(3) }),
+            waste_of_added: list(vec![MicroUsdPerHour(0)]),
+            unused: MicroUsdPerHour(0),
+            binding: list(vec![]),
         },
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Proof {
     pub(super) cost: i64,
     /// By demand.
     pub(super) worth: Vec<i64>,
+    /// By kind, in nano-USD per hour: what is taken off for each host because it is worth more than its price.
+    pub(super) rents: Vec<i128>,
 }
 
 /// Proves what a proposal of worths and prices of hosts is good for.
@@ -488,7 +490,7 @@ fn certify(problem: &Problem, worths: &[f64], prices: &[&[f64; DIMS]]) -> Proof 
 }
 
 /// Nano-USD per hour of one in units of the dearest kind's price.
-fn unit(problem: &Problem) -> f64 {
+pub(super) fn unit(problem: &Problem) -> f64 {
     problem.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1) as f64 * NANO as f64
 }
 
@@ -517,18 +519,18 @@ fn conclude(problem: &Problem, worth: &[i64], ceilings: &[i128]) -> Proof {
         *value = *value * numerator / denominator;
     }
     let mut proven: i128 = problem.classes.iter().zip(&worth).map(|(class, w)| w * i128::from(class.count)).sum();
-    for (kind, ceiling) in problem.kinds.iter().zip(ceilings) {
+    let mut rents = vec![0; problem.kinds.len()];
+    for ((kind, ceiling), rent) in problem.kinds.iter().zip(ceilings).zip(&mut rents) {
         let Some(limit) = kind.limit else { continue };
         let scaled = (ceiling * numerator).div_euclid(denominator) + 1;
-        let above = scaled - i128::from(kind.price) * NANO;
-        if above > 0 {
-            proven -= above * i128::from(limit);
-        }
+        *rent = (scaled - i128::from(kind.price) * NANO).max(0);
+        proven -= *rent * i128::from(limit);
     }
     let micro = (proven + NANO - 1).div_euclid(NANO);
     Proof {
         cost: i64::try_from(micro.max(0)).unwrap_or(0),
         worth: worth.into_iter().map(|w| i64::try_from(w).unwrap_or(0)).collect(),
+        rents,
     }
 }
 

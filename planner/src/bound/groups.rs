@@ -19,6 +19,8 @@ pub(super) struct Proposal {
     pub(super) worths: Vec<f64>,
     /// By kind.
     pub(super) prices: Vec<[f64; DIMS]>,
+    /// By demand: the prices of its group.
+    pub(super) own: Vec<[f64; DIMS]>,
 }
 
 /// Solves the dual of the relaxation that knows which classes run on which kinds. `None` when it is
@@ -85,5 +87,6 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         .iter()
         .zip(&group_of)
         .map(|(class, group)| by_group[*group].iter().zip(&class.request).map(|(p, a)| p * *a as f64).sum());
-    Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect() })
+    let own = group_of.iter().map(|group| by_group[*group]).collect();
+    Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect(), own })
 }

@@ -13,9 +13,12 @@ mod problem;
 mod volume;
 mod whole;
 
+use std::collections::BTreeMap;
+
+use crate::model::DIMS;
 use crate::worth::UnitPrices;
 use journal_schema::text::Name;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{KindKey, Problem};
 
 /// A proven bound.
 #[derive(Clone, Debug)]
@@ -28,23 +31,37 @@ pub(crate) struct Bound {
     pub(crate) units: UnitPrices,
     /// By class of the model, in nano-USD per hour: what one pod is worth.
     pub(crate) worth: Vec<i64>,
+    /// By class of the model, in nano-USD per hour and unit: prices of resources, where the classes that may use
+    /// the same hosts have prices of their own. Proposed and not proven: what a worth is made of, for people.
+    pub(crate) resources: Vec<[f64; DIMS]>,
+    /// In nano-USD per hour: what the bound takes off for each host of a kind of limited number, because
+    /// its room is worth more than it costs. `None` when no worth is proven, only what is fixed.
+    pub(crate) rents: Option<BTreeMap<KindKey, i128>>,
+}
+
+/// Rents by what the kinds are.
+fn by_key(problem: &Problem, rents: &[i128]) -> BTreeMap<KindKey, i128> {
+    problem.kinds.iter().zip(rents).filter(|(_, rent)| **rent > 0).map(|(kind, rent)| (kind.of, *rent)).collect()
 }
 
 /// Proves a bound by what resources cost alone: within a millisecond, whatever the size.
 pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
-    let (cost, units) = volume::prove(problem);
+    let (cost, units, rents) = volume::prove(problem);
     let mut worth = vec![0; classes];
     for class in &problem.classes {
         worth[class.class] = units.0.iter().zip(&class.request).map(|(unit, amount)| unit * amount).sum();
     }
-    Bound { cost, method: Name::truncated("linear relaxation by resource, checked in integers"), units, worth }
+    let rents = rents.map(|rents| by_key(problem, &rents));
+    let resources = vec![units.0.map(|unit| unit as f64); classes];
+    let method = Name::truncated("linear relaxation by resource, checked in integers");
+    Bound { cost, method, units, worth, resources, rents }
 }
 
 /// Proves a bound for the pods of a problem.
 pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     let mut bound = by_volume(problem, classes);
     let units = bound.units;
-    let mut take = |proof: &classes::Proof, method: &str| {
+    let take = |bound: &mut Bound, proof: &classes::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;
         }
@@ -53,12 +70,17 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
         for (class, worth) in problem.classes.iter().zip(&proof.worth) {
             bound.worth[class.class] = *worth;
         }
+        bound.rents = Some(by_key(problem, &proof.rents));
     };
     let Some(proposal) = groups::propose(problem) else { return bound };
     let grouped = classes::prove_proposal(problem, &proposal);
-    take(&grouped, "resource and group of machine types");
+    take(&mut bound, &grouped, "resource and group of machine types");
+    let unit = classes::unit(problem);
+    for (class, own) in problem.classes.iter().zip(&proposal.own) {
+        bound.resources[class.class] = own.map(|price| price * unit);
+    }
     if let Some(improved) = classes::improve(problem, &units, &grouped) {
-        take(&improved, "pod class and host");
+        take(&mut bound, &improved, "pod class and host");
     }
     bound
 }

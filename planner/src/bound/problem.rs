@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Amounts, DIMS, Model, add};
+use journal_schema::policy::Actuation;
+
+use crate::model::{Amounts, DIMS, Host, Model, add};
 use crate::worth::{scaled, scaled_up};
 
 /// Pods to place.
@@ -19,6 +21,8 @@ pub(crate) struct Demand {
 /// Hosts that are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
+    /// Which hosts these are.
+    pub(crate) of: KindKey,
     /// Capacity in scaled units, rounded up.
     pub(crate) capacity: Amounts,
     /// Micro-USD per hour; zero for hosts that are paid for in any case.
@@ -40,14 +44,21 @@ pub(crate) struct Problem {
 }
 
 /// Hosts that the relaxation need not tell apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum KindKey {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KindKey {
     /// Hosts that stay, by signature: all of them as one large host.
     Staying(usize),
     /// Nodes that may leave, by signature and price.
     Leaving(usize, i64),
     /// Offers.
     Offer(usize),
+}
+
+impl KindKey {
+    /// The kind of a present node.
+    pub(crate) fn of(host: &Host<'_>) -> Self {
+        if host.keep.is_some() { Self::Staying(host.sig) } else { Self::Leaving(host.sig, host.price.unwrap_or(0)) }
+    }
 }
 
 struct Draft {
@@ -60,8 +71,6 @@ struct Draft {
     /// Of those that stay: pods of a class beyond the first on each host, which may remain there
     /// although the class allows one per host.
     crowded: BTreeMap<usize, i64>,
-    /// Whether the scheduler puts pods there.
-    receives: bool,
     hosts: i64,
 }
 
@@ -106,19 +115,13 @@ impl Problem {
             if stays {
                 fixed += price;
             }
-            let key = if stays {
-                KindKey::Staying(host.sig * 2 + usize::from(host.receives))
-            } else {
-                KindKey::Leaving(host.sig, price)
-            };
-            let draft = drafts.entry(key).or_insert_with(|| Draft {
+            let draft = drafts.entry(KindKey::of(host)).or_insert_with(|| Draft {
                 capacity: [0; DIMS],
                 price: if stays { 0 } else { price },
                 limit: Some(0),
                 sig: host.sig,
                 present: BTreeMap::new(),
                 crowded: BTreeMap::new(),
-                receives: host.receives,
                 hosts: 0,
             });
             draft.hosts += 1;
@@ -149,7 +152,6 @@ impl Problem {
                 sig: machine.sig,
                 present: BTreeMap::new(),
                 crowded: BTreeMap::new(),
-                receives: true,
                 hosts: 1,
             };
             drafts.insert(KindKey::Offer(index), draft);
@@ -168,14 +170,14 @@ impl Problem {
             })
             .collect();
         let apart = Apart::new(model, &classes);
-        let kinds = drafts.into_values().map(|draft| finish(model, &classes, &apart, draft)).collect();
+        let kinds = drafts.into_iter().map(|(key, draft)| finish(model, &classes, &apart, key, draft)).collect();
         Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims }
     }
 }
 
 /// What a present host can hold of movable pods: its room plus what they use now; pods that are
 /// terminating make room; where more runs than fits, what runs counts.
-fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap<usize, i64>) -> Amounts {
+fn capacity_of(model: &Model<'_>, host: &Host<'_>, here: &BTreeMap<usize, i64>) -> Amounts {
     let mut used = [0i64; DIMS];
     for (class, count) in here {
         for (sum, amount) in used.iter_mut().zip(&model.classes[*class].request) {
@@ -195,13 +197,15 @@ fn capacity_of(model: &Model<'_>, host: &crate::model::Host<'_>, here: &BTreeMap
     capacity
 }
 
-fn finish(model: &Model<'_>, classes: &[Demand], apart: &Apart, draft: Draft) -> Kind {
+fn finish(model: &Model<'_>, classes: &[Demand], apart: &Apart, of: KindKey, draft: Draft) -> Kind {
     let most = classes
         .iter()
         .zip(&apart.most)
         .map(|(demand, most)| {
             let present = draft.present.get(&demand.class).copied().unwrap_or(0);
-            if !model.allowed(demand.class, draft.sig) || !draft.receives {
+            // Whether the planner puts pods there is not asked: the scheduler may, as long as no taint says
+            // that a node is not ready, and the bound must hold all the same.
+            if !model.allowed(demand.class, draft.sig) {
                 return present;
             }
             let room = (0..model.dims)
@@ -214,7 +218,7 @@ fn finish(model: &Model<'_>, classes: &[Demand], apart: &Apart, draft: Draft) ->
             room.max(present).min(demand.count)
         })
         .collect();
-    Kind { capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
+    Kind { of, capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
 }
 
 /// How far rules keep pods of a class off each other.
@@ -230,6 +234,8 @@ impl Apart {
         // Wherever a plan ends, there are as many hosts as an app has pods that keep each other off a host.
         let alone = |demand: &Demand| relations.alone_on_host(profile(demand.class));
         let hosts = classes.iter().filter(|demand| alone(demand)).map(|demand| demand.count).max().unwrap_or(0).max(1);
+        // A rolling update has several pods more at a time, so that rules say less of how they end.
+        let rolled = model.input.policy.disruption.actuation == Actuation::RollingUpdate;
         let mut counted = vec![0; relations.spreads.len()];
         for item in &model.items {
             for spread in &relations.profiles[profile(item.class)].spread_hit {
@@ -237,7 +243,8 @@ impl Apart {
             }
         }
         let most = |demand: &Demand| {
-            let own = relations.profiles[profile(demand.class)].spread_own.iter().filter(|(_, itself)| *itself);
+            let own =
+                relations.profiles[profile(demand.class)].spread_own.iter().filter(|(_, itself)| *itself && !rolled);
             let spread = own.filter_map(|(spread, _)| relations.spreads[*spread].most(counted[*spread], hosts)).min();
             if alone(demand) { Some(1) } else { spread }
         };

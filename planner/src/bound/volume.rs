@@ -9,11 +9,15 @@ use crate::worth::UnitPrices;
 /// Nano-USD in a micro-USD: the precision of unit prices.
 pub(super) const NANO: i128 = 1_000;
 
-/// Proves the bound and gives the unit prices.
-pub(super) fn prove(problem: &Problem) -> (i64, UnitPrices) {
+/// The bound, the unit prices, and by kind what is taken off for each host because it is worth more than its
+/// price, in nano-USD per hour; `None` when the prices prove nothing.
+pub(super) fn prove(problem: &Problem) -> (i64, UnitPrices, Option<Vec<i128>>) {
     let units = propose(problem).unwrap_or_default();
     let units = within_offers(problem, units);
-    (problem.fixed + evaluate(problem, &units), units)
+    match evaluate(problem, &units) {
+        Some((cost, rents)) => (problem.fixed + cost, units, Some(rents)),
+        None => (problem.fixed, units, None),
+    }
 }
 
 /// Solves the dual of the relaxation; any failure proposes nothing, which proves what is fixed.
@@ -81,21 +85,25 @@ fn worth(units: &UnitPrices, amounts: &[i64; DIMS]) -> i128 {
 }
 
 /// What the pods are worth beyond what limited hosts could hold above their price, in micro-USD,
-/// rounded up: a cost is a whole number.
-fn evaluate(problem: &Problem, units: &UnitPrices) -> i64 {
+/// rounded up: a cost is a whole number. `None` when that is less than nothing.
+fn evaluate(problem: &Problem, units: &UnitPrices) -> Option<(i64, Vec<i128>)> {
     let pods: i128 = problem.classes.iter().map(|class| worth(units, &class.request) * i128::from(class.count)).sum();
     let mut proven = pods;
-    for kind in &problem.kinds {
+    let mut rents = vec![0; problem.kinds.len()];
+    for (kind, rent) in problem.kinds.iter().zip(&mut rents) {
         let above = worth(units, &kind.capacity) - i128::from(kind.price) * NANO;
         if above <= 0 {
             continue;
         }
         match kind.limit {
-            Some(limit) => proven -= above * i128::from(limit),
+            Some(limit) => {
+                *rent = above;
+                proven -= above * i128::from(limit);
+            }
             // Not reached after scaling; a price that is not proven proves nothing.
-            None => return 0,
+            None => return None,
         }
     }
-    let micro = (proven + NANO - 1).div_euclid(NANO);
-    i64::try_from(micro.max(0)).unwrap_or(0)
+    let micro = i64::try_from((proven + NANO - 1).div_euclid(NANO)).ok()?;
+    (micro >= 0).then_some((micro, rents))
 }

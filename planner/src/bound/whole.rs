@@ -158,7 +158,7 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::problem::{Demand, Kind, Problem};
+    use super::super::problem::{Demand, Kind, KindKey, Problem};
     use super::fill;
     use crate::model::{Amounts, DIMS};
     use crate::search::random::Random;
@@ -190,6 +190,7 @@ mod tests {
                 .map(|class| Demand { class, request: amounts(&[1 + below(40), below(40), 0, 1]), count: 9 })
                 .collect();
             let kind = Kind {
+                of: KindKey::Offer(0),
                 capacity: amounts(&[20 + below(80), 20 + below(80), 0, 4 + below(8)]),
                 price: 1_000,
                 limit: None,

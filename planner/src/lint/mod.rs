@@ -9,6 +9,7 @@
 //! one place must not be enough to move a pod that asked to be left alone.
 
 mod basics;
+mod certificate;
 mod costs;
 mod machines;
 mod moves;
@@ -75,6 +76,8 @@ pub enum Check {
     Cost,
     /// The lower bound is not above the cost.
     LowerBound,
+    /// What the report says of the distance between cost and bound sums to it, and no node wastes less than nothing.
+    Certificate,
     /// A change of requests is the forecast's, within its bounds.
     Requests,
     /// Every node has exactly one verdict, and it agrees with the plan.
@@ -112,6 +115,7 @@ pub fn lint(input: &PlanningInput, planned: &Planned) -> Vec<Finding> {
     moves::check(input, &planned.plan, &mut findings);
     requests::check(input, &planned.plan, &mut findings);
     costs::check(input, &planned.plan, &mut findings);
+    certificate::check(planned, &mut findings);
     verdicts::check(input, planned, &mut findings);
     replay::check(input, planned, &mut findings);
     findings.into_sorted()

@@ -19,13 +19,16 @@
 //! | InterPodAffinity | yes | 2 | `affinity` |
 //! | NodeResourcesBalancedAllocation | | 1 | `score` |
 //!
-//! Recorded answers of the real plugins are among the tests. Differences from the real one, all
+//! Recorded answers of the real plugins are among the tests, and where a real scheduler on a control plane put
+//! the pods of random clusters. Differences from the real one, all
 //! deliberate:
 //! - Equal scores go to the first name; the real one draws lots.
 //! - All nodes are scored; with more than 100 nodes the real one stops at a sample.
 //! - NodeName: a pod with `spec.nodeName` never meets the scheduler, and [`PodFact::node`] is where
 //!   a pod *is*, so it is not a rule here.
 //! - ImageLocality (weight 1) is ignored: images are not in the facts.
+//! - For scores, an init container that requests nothing counts nothing; the real one gives it the default
+//!   request of other containers. Facts have the effective request of a pod only.
 //! - A claim without a volume is refused: storage classes are not in the facts.
 //! - VolumeRestrictions, preemption, resource claims and gangs are not modelled. A pod with a rule
 //!   that the facts name as unknown fits nowhere.

@@ -527,20 +527,17 @@ fn enter<G: Ord>(groups: &mut Grouped<G>, group: G, node: usize, by: i64) {
 /// CPU and memory as NodeResourcesFit scores them: each container without a request counts as
 /// 100m and 200 MiB.
 ///
-/// The facts keep one effective request per pod, so the defaults of the ordinary containers are
-/// added to it; where an init container alone decides the effective request, this is a little more
-/// than the real scheduler counts.
+/// The facts keep one effective request per pod. Where that is more than the containers ask for, an init
+/// container decided it, and does so against their defaults as well; one without a request, which the real
+/// scheduler gives the defaults too, is not seen. (Of a pod with an overhead this is a little less than the
+/// real scheduler counts, when a container asks for nothing.)
 pub(super) fn scored_requests(spec: &PodSpecFact) -> (MilliCpu, Bytes) {
-    let mut cpu = spec.requests.cpu;
-    let mut memory = spec.requests.memory;
+    let (mut cpu, mut memory) = (MilliCpu::ZERO, Bytes::ZERO);
     for container in &spec.containers {
-        if container.cpu_request.is_none() {
-            cpu += DEFAULT_CPU;
-        }
-        if container.memory_request.is_none() {
-            memory += DEFAULT_MEMORY;
-        }
+        cpu += container.cpu_request.unwrap_or(DEFAULT_CPU);
+        memory += container.memory_request.unwrap_or(DEFAULT_MEMORY);
     }
+    (cpu, memory) = (cpu.max(spec.requests.cpu), memory.max(spec.requests.memory));
     if spec.containers.is_empty() {
         if cpu == MilliCpu::ZERO {
             cpu = DEFAULT_CPU;

@@ -14,6 +14,8 @@ mod trial;
 
 pub(crate) use drain::{best_host, boot_for, by_worth, place_pending, roomy};
 
+use ruin::{HEAT_PERCENT, Pace, Scope};
+
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
@@ -58,6 +60,8 @@ pub(crate) fn kept<'m, 'a>(present: &State<'m, 'a>, goal: &Goal<'_>) -> State<'m
 
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
+/// The same of nodes that may leave when a search goes on.
+const RESUMED: [usize; 3] = [100, 60, 30];
 
 /// The same where nodes are many: the search gets to those in between by itself.
 const FEW_THRESHOLDS: [usize; 3] = [40, 80, 100];
@@ -72,8 +76,7 @@ fn thresholds(model: &Model<'_>) -> &'static [usize] {
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by `goal.steps` and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
-    let slots = model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16;
-    let present = State::present(model, slots);
+    let present = State::present(model, slots(model));
     let kept = kept(&present, goal);
     let mut drained = kept.clone();
     drain::drain(&mut drained, goal);
@@ -81,7 +84,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let mut start = drained.clone();
     if goal.steps > 0 {
         let closed = in_parallel(goal.threads, thresholds(model), |percent| {
-            let state = ruin::close_wasteful(&kept, goal, *percent)?;
+            let state = ruin::close_wasteful(&kept, goal, *percent, None)?;
             Some((goal.price(&state), state))
         });
         for (price, state) in closed.into_iter().flatten() {
@@ -97,6 +100,29 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     }
     found.sort_by_key(|state| goal.price(state));
     found
+}
+
+/// Places for new machines that a search may need.
+pub(crate) fn slots(model: &Model<'_>) -> usize {
+    model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16
+}
+
+/// Goes on from a placement in which `freed` nodes may leave that could not before: closes some of these where
+/// that is cheaper, empties others, and improves it by the goal's steps.
+pub(crate) fn resume<'m, 'a>(
+    present: &State<'m, 'a>,
+    start: State<'m, 'a>,
+    freed: &[usize],
+    goal: &Goal<'_>,
+) -> State<'m, 'a> {
+    let without = RESUMED.iter().filter_map(|percent| ruin::close_wasteful(&start, goal, *percent, Some(freed)));
+    let cheapest = without.min_by_key(|state| goal.price(state)).filter(|state| goal.price(state) < goal.price(&start));
+    let mut start = cheapest.unwrap_or(start);
+    drain::drain(&mut start, goal);
+    start.commit();
+    let whole = Scope::whole(&start);
+    let pace = Pace { steps: goal.steps, heat_percent: HEAT_PERCENT, seed: goal.seed };
+    ruin::improve(start, present.lonely(), goal, &whole, pace)
 }
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.

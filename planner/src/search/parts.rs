@@ -6,7 +6,7 @@
 //! threads. Between rounds the hosts are dealt out anew.
 
 use super::random::Random;
-use super::ruin::{Pace, Scope, improve};
+use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
 use super::{Goal, spread_kept};
 use crate::parallel::in_parallel;
 use crate::state::State;
@@ -17,8 +17,6 @@ const WHOLE: usize = 300;
 const PART: usize = 150;
 /// How often hosts are dealt out.
 const ROUNDS: u32 = 3;
-/// Boldness of the first round, in percent of a typical host's price.
-const HEAT_PERCENT: i64 = 8;
 /// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
 const NODES_PER_STEPS: usize = 250;
 

@@ -21,6 +21,9 @@ const MOST_RECEIVERS: usize = 48;
 /// Machines that are tried for all of the rest at once.
 const TRIED_FOR_ALL: usize = 3;
 
+/// Boldness at first, in percent of a typical host's price.
+pub(super) const HEAT_PERCENT: i64 = 8;
+
 /// What part of a cluster is searched.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -128,9 +131,15 @@ pub(super) fn improve<'m, 'a>(
     state
 }
 
-/// Closes the most wasteful `percent` of the nodes that may leave and packs their pods anew: into the
-/// room of the others first, then onto new machines. `None` when a pod finds no place.
-pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, percent: usize) -> Option<State<'m, 'a>> {
+/// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
+/// packs their pods anew: into the room of the others first, then onto new machines. `None` when a pod finds no
+/// place.
+pub(super) fn close_wasteful<'m, 'a>(
+    start: &State<'m, 'a>,
+    goal: &Goal<'_>,
+    percent: usize,
+    among: Option<&[usize]>,
+) -> Option<State<'m, 'a>> {
     let mut state = start.clone();
     let scope = Scope::whole(start);
     let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
@@ -139,6 +148,7 @@ pub(super) fn close_wasteful<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, per
     let mut nodes: Vec<(i128, usize)> = search
         .closable
         .iter()
+        .filter(|host| among.is_none_or(|among| among.contains(host)))
         .map(|host| {
             let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
             (-(i128::from(search.cost_of(&state, *host)) * 1_000_000 / i128::from(runs.max(1))), *host)

@@ -14,7 +14,7 @@ use journal_schema::plan::{
 use journal_schema::policy::{Actuation, Policy, RightSizing, SingleReplica};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, List, Many, Name};
-use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Timestamp};
+use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Ppm, Timestamp};
 use journal_schema::usage::{Forecast, Forecasts};
 use planner::lint::{Check, Severity, lint};
 
@@ -205,8 +205,10 @@ fn planned(input: &PlanningInput) -> Planned {
         price: MicroUsdPerHour(200_000),
     });
     let nodes = input.cluster.nodes.keys().map(|node| {
-        let action = if node.as_str() == "keep" { NodeAction::Keep } else { NodeAction::Remove };
-        NodeVerdict { node: node.clone(), action, reason: Reason::Needed }
+        let (action, waste) =
+            if node.as_str() == "keep" { (NodeAction::Keep, 20_000) } else { (NodeAction::Remove, 0) };
+        let waste = MicroUsdPerHour(waste);
+        NodeVerdict { node: node.clone(), action, reason: Reason::Needed, waste }
     });
     let verdicts = input.cluster.pods.keys().map(|pod| {
         let moved = moves.iter().find(|step| step.pod == *pod);
@@ -252,6 +254,9 @@ fn planned(input: &PlanningInput) -> Planned {
             bound_method: Name::default(),
             balance: Balance::default(),
             heat: None,
+            waste_of_added: many(vec![MicroUsdPerHour(6_000)]),
+            unused: MicroUsdPerHour(4_000),
+            binding: Many::default(),
         },
     }
 }
@@ -283,6 +288,8 @@ fn an_empty_plan_of_an_empty_cluster_has_no_finding() {
     };
     planned.report.nodes = Many::default();
     planned.report.pods = Many::default();
+    planned.report.waste_of_added = Many::default();
+    planned.report.unused = MicroUsdPerHour(0);
     assert_eq!(show(&input, &planned), "");
 }
 
@@ -357,6 +364,53 @@ fn basics_and_costs() {
         ("too many nodes", Check::Budget, |i, _| i.policy.optimize.max_nodes = Some(3)),
         ("too dear", Check::Budget, |i, _| i.policy.optimize.max_cost = Some(MicroUsdPerHour(679_999))),
     ]);
+}
+
+#[test]
+fn the_certificate() {
+    use journal_schema::binding::{Binding, Bottleneck};
+    let cpu = |zone: Option<&str>, share| Binding {
+        zone: zone.map(name),
+        by: Bottleneck::Resource { resource: name("cpu") },
+        share: Ppm(share),
+    };
+    caught(&[
+        ("waste does not sum up", Check::Certificate, |_, p| p.report.unused.0 += 1),
+        ("no machine's waste", Check::Certificate, |_, p| {
+            p.report.waste_of_added = Many::default();
+            p.report.unused.0 = 10_000;
+        }),
+        ("a machine wastes less than nothing", Check::Certificate, |_, p| {
+            p.report.waste_of_added = many(vec![MicroUsdPerHour(-1)]);
+            p.report.unused.0 = 10_001;
+        }),
+        ("unused less than nothing", Check::Certificate, |_, p| {
+            p.report.waste_of_added = many(vec![MicroUsdPerHour(10_001)]);
+            p.report.unused.0 = -1;
+        }),
+        ("a node wastes less than nothing", Check::Certificate, |_, p| {
+            edit(&mut p.report.nodes, |nodes| nodes.iter_mut().for_each(|n| n.waste.0 = -n.waste.0));
+            p.report.unused.0 = 44_000;
+        }),
+        ("a node that leaves wastes", Check::Certificate, |_, p| {
+            edit(&mut p.report.nodes, |nodes| {
+                nodes.iter_mut().filter(|n| n.action == NodeAction::Remove).take(1).for_each(|n| n.waste.0 = 1);
+            });
+            p.report.unused.0 = 3_999;
+        }),
+    ]);
+    let sound = [cpu(None, 600_000), cpu(None, 400_000), cpu(Some("a"), 1_000_000)];
+    let found = |binding: &[Binding]| {
+        let input = input();
+        let mut planned = planned(&input);
+        planned.report.binding = many(binding.to_vec());
+        lint(&input, &planned).iter().any(|finding| finding.check == Check::Certificate)
+    };
+    assert!(!found(&sound));
+    assert!(found(&[cpu(None, 1_000_001)]), "more than all");
+    assert!(found(&[cpu(None, -1)]), "less than nothing");
+    assert!(found(&[cpu(None, 600_000), cpu(None, 400_001)]), "more than all together");
+    assert!(found(&[cpu(None, 400_000), cpu(None, 600_000)]), "out of order");
 }
 
 #[test]
