@@ -5,6 +5,8 @@
 //! next is always the one that is cheapest as far as is known, so that those are left alone which could not
 //! become cheaper than what is believed already.
 
+use std::iter;
+
 use journal_schema::policy::{Actuation, Objective};
 
 use crate::aims::Measure;
@@ -78,7 +80,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         let proposed = proposed.or_else(|| self.measure.as_ref()?.propose(self.model));
         if let Some((change, state)) = proposed {
             let candidate = self.settle(change, &state.at, Rules::Compiled);
-            let rank = 2 * self.found.len() + 2;
+            let rank = 2 * self.found.len() + 3;
             self.waiting.push(Waiting { price: candidate.price, rank, stage: Stage::Looked(candidate) });
         }
     }
@@ -86,19 +88,28 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     /// Leads the scheduler to the best placement. The others, and that one without being led, are looked at when
     /// that turns out to be dearer than they could be.
     fn lead(&mut self) {
-        let Some(first) = self.found.first() else { return };
-        let led = self.settle(waves::led(first), &first.at, Rules::Compiled);
-        let large = work_of(self.model, &led.change, led.rehearsal.steps.len()) >= LARGE_REHEARSAL;
+        let led = |state: &State<'m, 'a>| {
+            let mut led = self.settle(waves::led(state), &state.at, Rules::Compiled);
+            led.harden(self.model, self.goal, Rules::Compiled);
+            led
+        };
+        let Some(first) = self.found.first().map(led) else { return };
+        let drawn = outlook::is_drawn(self.model, &first.change, first.rehearsal.steps.len());
+        let large = work_of(self.model, &first.change, first.rehearsal.steps.len()) >= LARGE_REHEARSAL;
+        // What looks second may be less fragile.
+        let second = self.found.get(1).filter(|_| drawn).map(led);
         let count = self.found.len();
         for (number, state) in self.found.iter().enumerate() {
             let floor = price_of(self.model, &Change::of(state), state.homeless, self.goal.move_penalty);
             let present: i64 = self.model.hosts.iter().filter_map(|host| host.price).sum();
             let unled = if large { present / UNLED_SHARE } else { 0 };
             // Among equals the one that changes least, which the search gives last; and one that leads nobody.
-            let rank = if large { 2 * count - number } else { count - number };
+            let rank = if large { 2 * count + 2 - number } else { count - number };
             self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });
         }
-        self.waiting.push(Waiting { price: led.price, rank: count + 1, stage: Stage::Looked(led) });
+        for (rank, led) in (count + 1..).zip(iter::once(first).chain(second)) {
+            self.waiting.push(Waiting { price: led.price, rank, stage: Stage::Looked(led) });
+        }
     }
 
     /// Settles every placement on the compiled model, and makes the best cheaper where that is asked for.

@@ -17,7 +17,7 @@ use crate::search::random::Random;
 use crate::search::{Goal, HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 use crate::state::NOWHERE;
-use crate::steer::steer;
+use crate::steer::{help, steer};
 
 /// Rounds in which machines may be added; after these, nodes only stay.
 const MACHINE_ROUNDS: u32 = 24;
@@ -35,6 +35,8 @@ const REFERENCE_WORK: usize = 4_000_000;
 const FIRST_SHARE: usize = 32;
 /// Trials that fail before fewer machines are taken out at once.
 const PATIENCE: u32 = 3;
+/// Of the rehearsals drawn by lot in which nodes stay, so many are learned from at once.
+const MOST_FAILED: usize = 4;
 /// Trials that fail in a row before the search ends.
 const MOST_FAILURES: u32 = 400;
 
@@ -221,16 +223,19 @@ impl<'m, 'a> Candidate<'m, 'a> {
 
     /// Makes it come true in more orders, where that is worth its price: as long as the mean falls, it
     /// takes the remedies that a rehearsal drawn by lot would have needed.
-    fn harden(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
+    pub(crate) fn harden(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
         let mut failed = outlook(model, &self.change, self.rehearsal.steps.len()).failed;
         let (excess, lonely) = (spread_excess(&self.rehearsal.state), self.rehearsal.state.lonely());
         loop {
             let mut better: Option<(Self, Outlook<'m, 'a>)> = None;
-            for mut failed in failed {
+            // Those in which most goes wrong come first; a few tell what to do.
+            failed.sort_by_key(|rehearsal| std::cmp::Reverse(rehearsal.stuck.len()));
+            for mut failed in failed.into_iter().take(MOST_FAILED) {
                 let stuck: Vec<usize> =
                     failed.stuck.iter().copied().filter(|item| model.items[*item].home.is_some()).collect();
                 let mut trial = self.change.clone();
-                Remedies::find(&mut failed.state, goal.bound, &self.change, stuck).first().apply(model, &mut trial);
+                let remedies = Remedies::find(&mut failed.state, goal.bound, &self.change, stuck.clone()).first();
+                help(model, &mut trial, remedies, &stuck);
                 let outcome = rehearse(model, &trial, rules);
                 if outcome.stuck.len() > self.rehearsal.stuck.len()
                     || spread_excess(&outcome.state) > excess

@@ -50,16 +50,22 @@ pub(crate) fn steer<'m, 'a>(
             change.drop_shifts(&[shift.item]);
         } else if round <= MOST_ROUNDS {
             let remedies = Remedies::find(&mut rehearsal.state, bound, &change, given_up).first();
-            let slots = remedies.apply(model, &mut change);
-            for wave in change.waves.iter_mut().filter(|wave| wave.items.iter().any(|item| stuck.contains(item))) {
-                wave.opens.extend(slots.clone());
-            }
+            help(model, &mut change, remedies, &stuck);
         } else {
             let stay: Vec<usize> = given_up.iter().filter_map(|item| model.items[*item].home).collect();
             change.keep(model, &stay);
         }
         change.waves.retain(|wave| !wave.items.is_empty());
     }
+}
+
+/// Applies remedies; new machines are opened to the pods that were stuck when their turn came.
+pub(crate) fn help(model: &Model<'_>, change: &mut Change, remedies: Remedies, stuck: &[usize]) {
+    let slots = remedies.apply(model, change);
+    for wave in change.waves.iter_mut().filter(|wave| wave.items.iter().any(|item| stuck.contains(item))) {
+        wave.opens.extend(slots.clone());
+    }
+    change.waves.retain(|wave| !wave.items.is_empty());
 }
 
 /// Moves an item to the end, where its host is opened once more.

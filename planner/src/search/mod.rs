@@ -68,6 +68,12 @@ const FEW_THRESHOLDS: [usize; 3] = [40, 80, 100];
 /// From so many nodes on.
 const MANY: usize = 2_000;
 
+/// A small cluster is searched from so many seeds: a placement that is cheap on paper may be fragile, and another
+/// one as cheap is not.
+const SEEDS: u64 = 2;
+/// Nodes that may leave of a small one, at most.
+const SMALL: usize = 150;
+
 fn thresholds(model: &Model<'_>) -> &'static [usize] {
     if model.hosts.len() < MANY { &THRESHOLDS } else { &FEW_THRESHOLDS }
 }
@@ -93,8 +99,12 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
             }
         }
     }
-    let improved = parts::improve_all(&present, start, goal);
-    let mut found = vec![improved, drained, kept];
+    let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
+    let seeds: Vec<u64> = (0..if leaving <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
+    let mut found = in_parallel(goal.threads, &seeds, |seed| {
+        parts::improve_all(&present, start.clone(), &Goal { seed: *seed, ..*goal })
+    });
+    found.extend([drained, kept]);
     if goal.branches > 0 {
         found.extend(exact::solve(&present, goal));
     }
