@@ -9,8 +9,8 @@
 //! 2. `eligibility` says which nodes may leave and which pods may move, and how.
 //! 3. [`offers`] says which machines may be booted and what they offer once system pods run there.
 //! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
-//!    `state` is a placement over that model.
-//! 5. `search` improves a placement; `bound` proves how far it may be from the optimum.
+//!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
+//! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
 //!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
