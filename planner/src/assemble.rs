@@ -167,7 +167,7 @@ fn node_verdicts(
         .iter()
         .enumerate()
         .map(|(index, host)| {
-            let leaves = change.leaving.binary_search(&index).is_ok();
+            let leaves = change.leaves(index);
             let (action, reason) = match &host.keep {
                 _ if leaves => (NodeAction::Remove, Reason::Superfluous),
                 Some(reason) => (NodeAction::Keep, reason.clone()),

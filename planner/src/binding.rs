@@ -28,6 +28,7 @@ const MOST_TOLD: usize = 4;
 const MOST_ZONES: usize = 8;
 /// What is left of a worth beyond its resources is rounding when it is no more than one in this many.
 const ROUNDING: i128 = 1_000;
+
 /// Nano-USD per hour in one place, by what they are for.
 #[derive(Clone, Default)]
 struct Ledger {

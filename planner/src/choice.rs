@@ -7,7 +7,7 @@
 
 use std::iter;
 
-use journal_schema::policy::{Actuation, Objective};
+use journal_schema::policy::Objective;
 
 use crate::aims::Measure;
 use crate::model::Model;
@@ -16,6 +16,7 @@ use crate::placement;
 use crate::search::Goal;
 use crate::sequence::{Change, Rules, work_of};
 use crate::settle::{Candidate, LARGE_REHEARSAL, price_of};
+use crate::shifts;
 use crate::state::State;
 use crate::waves;
 
@@ -56,7 +57,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     pub(crate) fn new(model: &'m Model<'a>, goal: &'g Goal<'b>, found: Vec<State<'m, 'a>>) -> Self {
         let measure = found.last().and_then(|kept| Measure::of(model, kept));
         let mut choice = Self { model, goal, found, measure, waiting: Vec::new() };
-        let steered = choice.steered();
+        let steered = shifts::led(model);
         match (model.input.policy.optimize.objective, steered) {
             (Objective::Cost, true) => choice.lead(),
             (Objective::Cost, false) => choice.look_at_all(true),
@@ -66,12 +67,6 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
             choice.shift();
         }
         choice
-    }
-
-    /// Whether the scheduler may be led.
-    pub(crate) fn steered(&self) -> bool {
-        let disruption = &self.model.input.policy.disruption;
-        disruption.steering && disruption.actuation != Actuation::RollingUpdate
     }
 
     /// Moves pods between nodes that stay: so that pending ones find room, or as the objective asks.
@@ -99,10 +94,10 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         // What looks second may be less fragile.
         let second = self.found.get(1).filter(|_| drawn).map(led);
         let count = self.found.len();
+        let present: i64 = self.model.hosts.iter().filter_map(|host| host.price).sum();
+        let unled = if large { present / UNLED_SHARE } else { 0 };
         for (number, state) in self.found.iter().enumerate() {
             let floor = price_of(self.model, &Change::of(state), state.homeless, self.goal.move_penalty);
-            let present: i64 = self.model.hosts.iter().filter_map(|host| host.price).sum();
-            let unled = if large { present / UNLED_SHARE } else { 0 };
             // Among equals the one that changes least, which the search gives last; and one that leads nobody.
             let rank = if large { 2 * count + 2 - number } else { count - number };
             self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });

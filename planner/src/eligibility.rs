@@ -94,13 +94,31 @@ fn protected(wish: DoNotDisrupt, now: Timestamp) -> bool {
     }
 }
 
-/// The first of these rules that holds and is not waived. What comes later is not looked at.
-fn first_of(waiver: &Waiver, rules: &[&dyn Fn() -> Option<Reason>]) -> Option<Reason> {
-    rules.iter().find_map(|rule| waiver.keep(rule()))
+/// The first of these rules that holds and counts. What comes later is not looked at.
+fn first_of(counts: impl Fn(&Reason) -> bool, rules: &[&dyn Fn() -> Option<Reason>]) -> Option<Reason> {
+    rules.iter().find_map(|rule| rule().filter(&counts))
 }
 
 /// Why a node must stay whatever its pods are; `None` when it may leave.
 pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact, waiver: &Waiver) -> Option<Reason> {
+    node_rule(input, node, |reason| !waiver.covers(reason))
+}
+
+/// Whether pods may be moved off a node that stays: it may be marked, is in good health, and neither it nor
+/// the policy asks to be left alone.
+pub(crate) fn node_releases(input: &PlanningInput, node: &NodeFact) -> bool {
+    // What speaks against its removal only.
+    let of_removal = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::ScaleDownDisabled | Reason::TooYoung { .. } | Reason::PriceUnknown { .. } | Reason::HostsKinema
+        )
+    };
+    node_rule(input, node, |reason| !of_removal(reason)).is_none()
+}
+
+/// The first rule that a node itself, its pool or the policy has against touching it, of those that count.
+fn node_rule(input: &PlanningInput, node: &NodeFact, counts: impl Fn(&Reason) -> bool) -> Option<Reason> {
     let control_plane = || {
         node.labels.contains_key("node-role.kubernetes.io/control-plane")
             || node.labels.contains_key("node-role.kubernetes.io/master")
@@ -118,7 +136,7 @@ pub(crate) fn node_keeps(input: &PlanningInput, node: &NodeFact, waiver: &Waiver
         (own.node.as_ref() == Some(&node.name)).then_some(Reason::HostsKinema)
     };
     first_of(
-        waiver,
+        counts,
         &[
             &|| node.deletion_at.is_some().then_some(Reason::BeingDeleted),
             &|| control_plane().then_some(Reason::ControlPlane),
@@ -147,25 +165,6 @@ fn not_managed(input: &PlanningInput, node: &NodeFact) -> Option<Reason> {
     }
     let selected = selector_matches(&input.policy.nodes, &node.labels);
     (!selected).then_some(Reason::NotManaged { refusal: Some(PoolRefusal::NotSelected) })
-}
-
-/// Whether pods may be moved off a node that stays: it may be marked, is in good health, and neither it nor
-/// the policy asks to be left alone.
-pub(crate) fn node_releases(input: &PlanningInput, node: &NodeFact) -> bool {
-    let pool_usable = match &input.managed {
-        Managed::All => true,
-        Managed::Listed(_) => pool_of(input, node).is_some_and(|pool| pool.refusal.is_none()),
-    };
-    let controls = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
-    pool_usable
-        && !controls.iter().any(|key| node.labels.contains_key(*key))
-        && selector_matches(&input.policy.nodes, &node.labels)
-        && !node.excluded
-        && !protected(node.do_not_disrupt, input.now)
-        && node.deletion_at.is_none()
-        && node.ready
-        && !node.unschedulable
-        && node.unknown.is_empty()
 }
 
 /// Evictions that a budget allows now. A budget whose status nobody has written yet (a cluster read
@@ -319,7 +318,7 @@ fn own_reason(
         Some(Reason::LocalStorage { volume: volume.clone() })
     };
     first_of(
-        waiver,
+        |reason| !waiver.covers(reason),
         &[
             &|| of_node().then_some(Reason::StaticPod),
             &|| pod.of_daemon_set().then_some(Reason::DaemonSet),

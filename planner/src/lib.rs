@@ -130,7 +130,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         match sound {
             Ok(()) => {
                 let (change, rehearsal) = (&candidate.change, &candidate.rehearsal);
-                let found = Found { model: &model, goal: &goal, change, rehearsal, steered: choice.steered() };
+                let found = Found { model: &model, goal: &goal, change, rehearsal, steered: shifts::led(&model) };
                 let estimated = relaxations(&model, bound);
                 let measured = by_cost && change.shifting.is_empty();
                 let list = if measured { counterfactual::measure(&found, estimated) } else { estimated };

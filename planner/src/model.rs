@@ -137,6 +137,14 @@ pub(crate) struct Host<'a> {
     pub(crate) room: Amounts,
 }
 
+impl Host<'_> {
+    /// Allocatable CPU and memory.
+    pub(crate) fn offers(&self) -> [i64; 2] {
+        let allocatable = &self.fact.allocatable;
+        [allocatable.cpu.0.max(0), allocatable.memory.0.max(0)]
+    }
+}
+
 /// A machine that may be booted.
 #[derive(Debug)]
 pub(crate) struct Machine {

@@ -1,7 +1,7 @@
 //! What each rule that keeps nodes holds in money.
 //!
-//! An estimate, of which [`crate::counterfactual`] measures the dearest: what the nodes cost less what their pods would cost at the prices of the bound. A
-//! node that several rules hold counts for the first of them only.
+//! An estimate, of which [`crate::counterfactual`] measures the dearest: what the nodes cost less what their pods
+//! would cost at the prices of the bound. A node that several rules hold counts for the first of them only.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use journal_schema::plan::Heat;
 use journal_schema::text::Name;
 use journal_schema::units::Ppm;
 
-use crate::model::{CPU, MEMORY, Model};
+use crate::model::{CPU, Host, MEMORY, Model};
 use crate::sequence::Change;
 use crate::shifts::{self, Aim};
 use crate::state::{NOWHERE, State};
@@ -48,11 +48,7 @@ impl Thermometer {
             containers.insert(&forecast.container, [forecast.cpu.0, forecast.memory.0]);
         }
         let requested = |room: &crate::model::Amounts, total: &Usage| [total[0] - room[CPU], total[1] - room[MEMORY]];
-        let total: Vec<Usage> = model
-            .hosts
-            .iter()
-            .map(|host| [host.fact.allocatable.cpu.0.max(0), host.fact.allocatable.memory.0.max(0)])
-            .collect();
+        let total: Vec<Usage> = model.hosts.iter().map(Host::offers).collect();
         let nodes =
             model.hosts.iter().zip(&total).map(|(host, total)| {
                 known.get(&host.fact.name).copied().unwrap_or_else(|| requested(&host.room, total))
@@ -131,9 +127,6 @@ impl std::iter::Sum<Usage> for Sum {
 
 /// The change that relieves nodes; `None` where none is hot or none can be relieved.
 pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, thermometer: &Thermometer) -> Option<(Change, State<'m, 'a>)> {
-    if !shifts::allowed(model) {
-        return None;
-    }
     let releasing = shifts::releasing(model);
     let state = State::present(model, 0);
     let mut relief =

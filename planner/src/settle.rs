@@ -265,9 +265,8 @@ fn taken_out(
 ) -> Option<Change> {
     let (state, model) = (&rehearsal.state, rehearsal.state.model);
     let runs = |host: usize| -> i64 { state.pods[host].iter().map(|item| bound.worth[model.items[*item].class]).sum() };
-    let kept: Vec<usize> = (0..model.hosts.len())
-        .filter(|host| model.hosts[*host].keep.is_none() && change.leaving.binary_search(host).is_err())
-        .collect();
+    let kept: Vec<usize> =
+        (0..model.hosts.len()).filter(|host| model.hosts[*host].keep.is_none() && !change.leaves(*host)).collect();
     if change.machines.is_empty() && kept.is_empty() {
         return None;
     }

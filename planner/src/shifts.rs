@@ -45,9 +45,9 @@ impl Shift {
     }
 }
 
-/// Whether the policy lets pods be shifted at all: the scheduler must be led. A rolling update replaces every
-/// pod of its workload, wherever that is.
-pub(crate) fn allowed(model: &Model<'_>) -> bool {
+/// Whether the scheduler may be led, without which no pod is shifted. A rolling update replaces every pod of its
+/// workload, wherever that is.
+pub(crate) fn led(model: &Model<'_>) -> bool {
     let policy = &model.input.policy.disruption;
     policy.steering && policy.actuation != Actuation::RollingUpdate
 }
@@ -91,6 +91,20 @@ pub(crate) fn crowds(state: &State<'_, '_>, item: usize, host: usize) -> bool {
         all.filter(|other| **other != item && model.items[**other].standing.workload.as_ref() == Some(workload)).count()
     };
     siblings(host) > siblings(state.at[item])
+}
+
+/// Moves an item to a host as its method does, if that is possible while nothing else moves; whether it was.
+pub(crate) fn try_move(state: &mut State<'_, '_>, item: usize, host: usize) -> bool {
+    let entry = &state.model.items[item];
+    let (class, home) = (entry.class, state.at[item]);
+    let beside = entry.standing.method != MoveMethod::Evict;
+    if beside && !state.fits(class, host) {
+        return false;
+    }
+    state.lift(item);
+    let fits = beside || state.fits(class, host);
+    state.place(item, if fits { host } else { home });
+    fits
 }
 
 /// The change in which these items go to these hosts, one after the other; `None` when there are none.

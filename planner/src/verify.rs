@@ -58,7 +58,7 @@ pub(crate) fn verify(model: &Model<'_>, change: &Change, rehearsal: &Rehearsal<'
             }
             continue;
         }
-        let leaves = change.leaving.binary_search(&host).is_ok();
+        let leaves = change.leaves(host);
         let goes_with_it = item.fact.mirror || item.fact.of_daemon_set();
         if leaves && !goes_with_it {
             return Err(format!("pod {} is left on node {}", item.fact.key, hosts[host].name));

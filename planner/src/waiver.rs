@@ -37,7 +37,8 @@ impl Waiver {
         decided.then(|| Self(Some(reason.clone())))
     }
 
-    fn covers(&self, reason: &Reason) -> bool {
+    /// Whether a reason is waived.
+    pub(crate) fn covers(&self, reason: &Reason) -> bool {
         match (&self.0, reason) {
             (None, _) => false,
             (Some(Reason::PodDisruptionBudget { pdb: own, .. }), Reason::PodDisruptionBudget { pdb, .. }) => own == pdb,

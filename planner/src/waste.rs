@@ -49,7 +49,7 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         let key = KindKey::of(host);
         if host.keep.is_some() {
             staying.entry(key).or_default().push(index);
-        } else if change.leaving.binary_search(&index).is_ok() {
+        } else if change.leaves(index) {
             unused += rent(key);
         } else {
             nodes[index] = i128::from(host.price.unwrap_or(0)) * NANO - worth(index) + rent(key);

@@ -102,19 +102,7 @@ fn a_budget_of_zero_holds_its_nodes_and_a_budget_for_nobody_holds_none() {
     let with = |app: &str| {
         let mut world =
             World::default().nodes("e2-standard-4", &["n1", "n2"]).app("web", 500, &["n1"]).app("api", 500, &["n2"]);
-        let pdb = PdbFact {
-            key: Key::new(name("shop"), name("budget")),
-            uid: name("budget"),
-            selector: Some(Selector { labels: [(name("app"), name(app))].into(), expressions: Few::default() }),
-            min_available: None,
-            max_unavailable: Some(IntOrPercent::Int(0)),
-            disruptions_allowed: 0,
-            current_healthy: 1,
-            desired_healthy: 1,
-            expected: 1,
-            always_allow_unhealthy: false,
-        };
-        world.cluster.pdbs.insert(pdb.key.clone(), pdb);
+        world.budget_of_zero(app);
         plan(&world.input(&[]))
     };
     let held = with("web");

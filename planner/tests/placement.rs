@@ -16,19 +16,10 @@ use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
 use journal_schema::units::MicroUsdPerHour;
 use synthetic::{Random, name, pod_spec};
-use world::{GIB, World, plan};
+use world::{GIB, World, moves, plan};
 
 /// What pods may ask of an e2-standard-4.
 const NODE: i64 = 3920;
-
-/// Moves as `pod -> node`, in order.
-fn moves(planned: &Planned) -> Vec<String> {
-    let to = |target: &Target| match target {
-        Target::Node(node) => node.to_string(),
-        Target::New(slot) => format!("new {}", slot.0),
-    };
-    planned.plan.moves.iter().map(|step| format!("{} -> {}", step.pod.name, to(&step.to))).collect()
-}
 
 fn verdict<'p>(planned: &'p Planned, pod: &str) -> (&'p PodAction, &'p Reason) {
     let verdict = planned.report.pods.iter().find(|v| v.pod.name == pod).expect("a verdict");
@@ -140,25 +131,7 @@ fn pods_that_may_not_move_stay() {
     unmoved(&|world| world.pod_mut("small-0").excluded = true, "excluded");
     unmoved(&|world| world.pod_mut("small-0").do_not_disrupt = DoNotDisrupt::Always, "not to be disrupted");
     unmoved(&|world| world.pod_mut("small-0").owner = None, "nobody would create it again");
-    unmoved(
-        &|world| {
-            let labels = [(name("app"), name("small"))].into();
-            let pdb = PdbFact {
-                key: Key::new(name("shop"), name("small")),
-                uid: name("pdb"),
-                selector: Some(Selector { labels, expressions: Few::default() }),
-                min_available: None,
-                max_unavailable: Some(IntOrPercent::Int(0)),
-                disruptions_allowed: 0,
-                current_healthy: 1,
-                desired_healthy: 1,
-                expected: 1,
-                always_allow_unhealthy: false,
-            };
-            world.cluster.pdbs.insert(pdb.key.clone(), pdb);
-        },
-        "a budget without room",
-    );
+    unmoved(&|world| world.budget_of_zero("small"), "a budget without room");
     for change in [
         (|node| node.excluded = true) as fn(&mut NodeFact),
         |node| node.do_not_disrupt = DoNotDisrupt::Always,

@@ -25,12 +25,9 @@ fn cooled(world: World) -> PlanningInput {
     input
 }
 
+/// The order does not matter here.
 fn moves(planned: &Planned) -> BTreeSet<String> {
-    let to = |target: &Target| match target {
-        Target::Node(node) => node.to_string(),
-        Target::New(slot) => format!("new {}", slot.0),
-    };
-    planned.plan.moves.iter().map(|step| format!("{} -> {}", step.pod.name, to(&step.to))).collect()
+    world::moves(planned).into_iter().collect()
 }
 
 fn set(moves: &[&str]) -> BTreeSet<String> {

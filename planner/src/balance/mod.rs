@@ -12,7 +12,7 @@ pub(crate) mod swaps;
 use journal_schema::plan::Balance;
 use journal_schema::units::{MilliCpu, Ppm};
 
-use crate::model::{Amounts, CPU, MEMORY, Model};
+use crate::model::{Amounts, CPU, Host, MEMORY, Model};
 use crate::sequence::Change;
 use crate::state::State;
 
@@ -33,11 +33,7 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub(crate) fn new(model: &Model<'_>) -> Self {
-        let total: Vec<[i64; 2]> = model
-            .hosts
-            .iter()
-            .map(|host| [host.fact.allocatable.cpu.0.max(0), host.fact.allocatable.memory.0.max(0)])
-            .collect();
+        let total: Vec<[i64; 2]> = model.hosts.iter().map(Host::offers).collect();
         let mut scale = Self { pivot: [0; 2], requested: [0; 2], total };
         let mut offered = [0_i128; 2];
         for (slot, host) in model.hosts.iter().enumerate() {

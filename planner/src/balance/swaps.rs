@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use journal_schema::plan::MoveMethod;
-
 use super::Scale;
 use crate::model::{Amounts, Model, add, subtract};
 use crate::sequence::Change;
@@ -27,9 +25,6 @@ type Step = (usize, usize);
 
 /// The change that a balanced placement asks for; `None` where no swap helps.
 pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, scale: &Scale) -> Option<(Change, State<'m, 'a>)> {
-    if !shifts::allowed(model) {
-        return None;
-    }
     let mut search = Swaps {
         model,
         scale,
@@ -152,23 +147,9 @@ impl Swaps<'_, '_, '_> {
     }
 
     fn try_step(&mut self, (item, host): Step) -> bool {
-        let model = self.model;
-        let home = self.state.at[item];
-        if !shifts::suits(model, item, host) || shifts::crowds(&self.state, item, host) {
-            return false;
-        }
-        let beside = model.items[item].standing.method != MoveMethod::Evict;
-        let class = model.items[item].class;
-        if beside && !self.state.fits(class, host) {
-            return false;
-        }
-        self.state.lift(item);
-        if beside || self.state.fits(class, host) {
-            self.state.place(item, host);
-            return true;
-        }
-        self.state.place(item, home);
-        false
+        shifts::suits(self.model, item, host)
+            && !shifts::crowds(&self.state, item, host)
+            && shifts::try_move(&mut self.state, item, host)
     }
 
     fn carry_out(&mut self, swap: &Swap) -> Vec<Step> {

@@ -159,18 +159,49 @@ pub(super) fn tied(input: &PlanningInput, node: &NodeFact) -> Option<&'static st
         Managed::All => true,
         Managed::Listed(_) => costs::pool(input, node).is_some_and(|pool| pool.refusal.is_none()),
     };
-    let rules = [
-        (!usable, "it is not ours to mark"),
-        (!selector_matches(&input.policy.nodes, &node.labels), "the policy does not select it"),
-        (CONTROL_PLANE_KEYS.iter().any(|key| node.labels.contains_key(*key)), "it runs the control plane"),
-        (node.excluded, "it is excluded"),
-        (protected(node.do_not_disrupt, input.now), "it asks not to be disrupted"),
-        (!node.unknown.is_empty(), "it has a rule that is not known"),
-        (node.deletion_at.is_some(), "it is being deleted"),
-        (!node.ready, "it is not ready"),
-        (node.unschedulable, "somebody cordoned it"),
-    ];
-    rules.into_iter().find_map(|(holds, why)| holds.then_some(why))
+    if !usable {
+        return Some("it is not ours to mark");
+    }
+    let ties = |rule: &&Rule| rule.of != Of::Removal;
+    rules(input, node).iter().filter(ties).find_map(|rule| rule.holds.then_some(rule.why))
+}
+
+/// What a rule of a node forbids.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Its removal.
+    Removal,
+    /// That, and moving its pods while it stays.
+    Both,
+}
+
+/// Something that speaks for leaving a node alone.
+struct Rule {
+    of: Of,
+    holds: bool,
+    why: &'static str,
+}
+
+/// What a node, the policy and kinema's own pod say.
+fn rules(input: &PlanningInput, node: &NodeFact) -> [Rule; 11] {
+    let own_pod = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key));
+    let hosts_kinema = own_pod.is_some_and(|pod| pod.node.as_ref() == Some(&node.name));
+    let too_young = input.now.since(node.created_at) < input.policy.observe.min_node_age;
+    let control_plane = CONTROL_PLANE_KEYS.iter().any(|key| node.labels.contains_key(*key));
+    [
+        (Of::Both, !selector_matches(&input.policy.nodes, &node.labels), "the policy does not select it"),
+        (Of::Both, control_plane, "it runs the control plane"),
+        (Of::Both, node.excluded, "it is excluded"),
+        (Of::Both, protected(node.do_not_disrupt, input.now), "it asks not to be disrupted"),
+        (Of::Removal, node.scale_down_disabled, "scaling down is disabled on it"),
+        (Of::Both, !node.unknown.is_empty(), "it has a rule that is not known"),
+        (Of::Both, node.deletion_at.is_some(), "it is being deleted already"),
+        (Of::Both, !node.ready, "it is not ready"),
+        (Of::Both, node.unschedulable, "somebody cordoned it"),
+        (Of::Removal, too_young, "it is too young"),
+        (Of::Removal, hosts_kinema, "kinema runs on it"),
+    ]
+    .map(|(of, holds, why)| Rule { of, holds, why })
 }
 
 /// Why a node must stay, if it must.
@@ -183,21 +214,7 @@ fn protection(input: &PlanningInput, node: &NodeFact) -> Option<&'static str> {
             Some(_) => {}
         },
     }
-    let own_pod = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key));
-    let rules = [
-        (!selector_matches(&input.policy.nodes, &node.labels), "the policy does not select it"),
-        (CONTROL_PLANE_KEYS.iter().any(|key| node.labels.contains_key(*key)), "it runs the control plane"),
-        (node.excluded, "it is excluded"),
-        (protected(node.do_not_disrupt, input.now), "it asks not to be disrupted"),
-        (node.scale_down_disabled, "scaling down is disabled on it"),
-        (!node.unknown.is_empty(), "it has a rule that is not known"),
-        (node.deletion_at.is_some(), "it is being deleted already"),
-        (!node.ready, "it is not ready"),
-        (node.unschedulable, "somebody cordoned it"),
-        (input.now.since(node.created_at) < input.policy.observe.min_node_age, "it is too young"),
-        (own_pod.is_some_and(|pod| pod.node.as_ref() == Some(&node.name)), "kinema runs on it"),
-    ];
-    rules.into_iter().find_map(|(holds, why)| holds.then_some(why))
+    rules(input, node).iter().find_map(|rule| rule.holds.then_some(rule.why))
 }
 
 /// Whether a wish not to be disrupted still holds.

@@ -14,18 +14,15 @@ use std::collections::BTreeMap;
 
 use crate::model::Model;
 use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
-use crate::search::{Goal, best_host, boot_for, by_worth, roomy};
+use crate::search::{Goal, best_host, boot_for, by_worth, place_or_boot, roomy};
 use crate::sequence::{Change, Wave, joined};
-use crate::shifts::{self, Aim, Shift};
+use crate::shifts::{Aim, Shift};
 use crate::state::State;
 use search::{Search, Step};
 
 /// A change in which pods make room for pending ones, and the placement that it leads to; `None` when no
 /// pending pod is helped by it. The pods that are not helped get machines.
 pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Option<(Change, State<'m, 'a>)> {
-    if !shifts::allowed(model) {
-        return None;
-    }
     let mut waiting: Vec<usize> =
         model.pending.iter().copied().filter(|item| model.items[*item].standing.blocked.is_none()).collect();
     if waiting.is_empty() {
@@ -63,13 +60,7 @@ pub(crate) fn propose<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Option<(
     if shifting.is_empty() {
         return None;
     }
-    for item in left {
-        let hosts = roomy(&state);
-        match best_host(&state, goal, &hosts, item) {
-            Some(host) => state.place(item, host),
-            None => boot_for(&mut state, item),
-        }
-    }
+    place_or_boot(&mut state, goal, left);
     let mut change = Change::of(&state);
     shifting.sort_by_key(|shift| shift.item);
     change.shifting = shifting;

@@ -9,11 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::facts::WorkloadId;
-use journal_schema::plan::MoveMethod;
 
 use crate::model::{Amounts, CPU, MEMORY, Model, add};
 use crate::search::Goal;
-use crate::shifts::{may_shift, releasing, suits, toll_of};
+use crate::shifts::{may_shift, releasing, suits, toll_of, try_move};
 use crate::state::{NOWHERE, State, has_room};
 
 /// Most pods that make room for one.
@@ -292,13 +291,7 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
             }
             self.work = self.work.saturating_sub(1);
             let mark = self.before.mark();
-            let entry = &self.search.model.items[step.item];
-            let beside = entry.standing.method != MoveMethod::Evict;
-            let possible = !beside || self.before.fits(entry.class, step.host);
-            self.before.lift(step.item);
-            let possible = possible && (beside || self.before.fits(entry.class, step.host));
-            if possible {
-                self.before.place(step.item, step.host);
+            if try_move(&mut self.before, step.item, step.host) {
                 order.push(*step);
                 if self.ordered(moves, order) {
                     self.before.undo(mark);
@@ -330,7 +323,7 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
         self.touched.pop();
     }
 
-    /// A pod's size: its largest share of the room of the largest host.
+    /// A pod's size: what it is worth, in nano-USD per hour.
     fn size(&self, item: usize) -> i64 {
         self.search.goal.bound.worth[self.search.model.items[item].class]
     }

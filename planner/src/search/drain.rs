@@ -38,13 +38,18 @@ pub(crate) fn place_pending(state: &mut State<'_, '_>, goal: &Goal<'_>) {
         .filter(|item| state.model.items[*item].standing.blocked.is_none())
         .collect();
     by_worth(state, goal, &mut waiting);
+    place_or_boot(state, goal, waiting);
+}
+
+/// Gives these items a place in this order: in existing room, else on the cheapest machine that takes them.
+pub(crate) fn place_or_boot(state: &mut State<'_, '_>, goal: &Goal<'_>, items: Vec<usize>) {
     let mut hosts = roomy(state);
-    for item in waiting {
+    for item in items {
         match best_host(state, goal, &hosts, item) {
             Some(host) => state.place(item, host),
             None => {
                 boot_for(state, item);
-                hosts.extend(Some(state.at[item]).filter(|host| *host != NOWHERE && *host >= state.nodes()));
+                hosts.extend(Some(state.at[item]).filter(|host| *host != NOWHERE));
             }
         }
     }

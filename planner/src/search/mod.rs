@@ -12,9 +12,9 @@ pub(crate) mod random;
 mod ruin;
 mod trial;
 
-pub(crate) use drain::{best_host, boot_for, by_worth, place_pending, roomy};
+pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
 
-use ruin::{HEAT_PERCENT, Pace, Scope};
+use ruin::{Ground, HEAT_PERCENT, Pace, Scope};
 
 use crate::bound::Bound;
 use crate::model::Model;
@@ -82,6 +82,7 @@ fn thresholds(model: &Model<'_>) -> &'static [usize] {
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by `goal.steps` and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
+    let ground = Ground::new(model, goal);
     let present = State::present(model, slots(model));
     let kept = kept(&present, goal);
     let mut drained = kept.clone();
@@ -90,7 +91,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let mut start = drained.clone();
     if goal.steps > 0 {
         let closed = in_parallel(goal.threads, thresholds(model), |percent| {
-            let state = ruin::close_wasteful(&kept, goal, *percent, None)?;
+            let state = ruin::close_wasteful(&kept, goal, &ground, *percent, None)?;
             Some((goal.price(&state), state))
         });
         for (price, state) in closed.into_iter().flatten() {
@@ -102,7 +103,7 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
     let seeds: Vec<u64> = (0..if leaving <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
-        parts::improve_all(&present, start.clone(), &Goal { seed: *seed, ..*goal })
+        parts::improve_all(&present, start.clone(), &ground, &Goal { seed: *seed, ..*goal })
     });
     found.extend([drained, kept]);
     if goal.branches > 0 {
@@ -125,14 +126,16 @@ pub(crate) fn resume<'m, 'a>(
     freed: &[usize],
     goal: &Goal<'_>,
 ) -> State<'m, 'a> {
-    let without = RESUMED.iter().filter_map(|percent| ruin::close_wasteful(&start, goal, *percent, Some(freed)));
+    let ground = Ground::new(present.model, goal);
+    let without =
+        RESUMED.iter().filter_map(|percent| ruin::close_wasteful(&start, goal, &ground, *percent, Some(freed)));
     let cheapest = without.min_by_key(|state| goal.price(state)).filter(|state| goal.price(state) < goal.price(&start));
     let mut start = cheapest.unwrap_or(start);
     drain::drain(&mut start, goal);
     start.commit();
     let whole = Scope::whole(&start);
     let pace = Pace { steps: goal.steps, heat_percent: HEAT_PERCENT, seed: goal.seed };
-    ruin::improve(start, present.lonely(), goal, &whole, pace)
+    ruin::improve(start, present.lonely(), goal, &ground, &whole, pace)
 }
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.

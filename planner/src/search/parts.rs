@@ -6,7 +6,7 @@
 //! threads. Between rounds the hosts are dealt out anew.
 
 use super::random::Random;
-use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
+use super::ruin::{Ground, HEAT_PERCENT, Pace, Scope, improve};
 use super::{Goal, spread_kept};
 use crate::parallel::in_parallel;
 use crate::state::State;
@@ -21,7 +21,12 @@ const ROUNDS: u32 = 3;
 const NODES_PER_STEPS: usize = 250;
 
 /// Improves a placement; never returns a worse one.
-pub(super) fn improve_all<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
+pub(super) fn improve_all<'m, 'a>(
+    present: &State<'m, 'a>,
+    start: State<'m, 'a>,
+    ground: &Ground,
+    goal: &Goal<'_>,
+) -> State<'m, 'a> {
     let leaving = start.model.hosts.iter().filter(|host| host.keep.is_none()).count();
     let share = |steps: u64| u32::try_from(steps).unwrap_or(u32::MAX);
     let steps = u64::from(goal.steps) * u64::try_from(leaving.max(NODES_PER_STEPS)).unwrap_or(1)
@@ -31,12 +36,12 @@ pub(super) fn improve_all<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>,
     let open = start.open.iter().filter(|open| **open).count();
     if open <= WHOLE {
         let whole = Scope::whole(&start);
-        return improve(start, lonely, goal, &whole, pace);
+        return improve(start, lonely, goal, ground, &whole, pace);
     }
     let mut state = start;
     let mut random = Random::new(goal.seed);
     for round in 0..ROUNDS {
-        let parts = deal(&state, &mut random);
+        let parts = deal(&state, &ground.places, &mut random);
         let all: u64 = parts.iter().map(|part| weight(&state, part)).sum::<u64>().max(1);
         let heat_percent = HEAT_PERCENT * i64::from(ROUNDS - round) / i64::from(ROUNDS);
         let seed = random.next();
@@ -52,7 +57,7 @@ pub(super) fn improve_all<'m, 'a>(present: &State<'m, 'a>, start: State<'m, 'a>,
         let improved = in_parallel(goal.threads, &parts, |(part, pace)| {
             let mut state = state.clone();
             state.restrict(&part.slots, shares);
-            improve(state, lonely, goal, part, *pace)
+            improve(state, lonely, goal, ground, part, *pace)
         });
         let before = state.clone();
         for ((part, _), improved) in parts.iter().zip(&improved) {
@@ -74,9 +79,7 @@ fn weight(state: &State<'_, '_>, part: &Scope) -> u64 {
 
 /// Deals out all hosts, each place in parts of about equal size; closed nodes go where they are most of use: with
 /// the others of their place. Slots for new machines are shared among the parts.
-fn deal(state: &State<'_, '_>, random: &mut Random) -> Vec<Scope> {
-    let model = state.model;
-    let places = model.relations.places(model.signatures);
+fn deal(state: &State<'_, '_>, places: &[usize], random: &mut Random) -> Vec<Scope> {
     let count = places.iter().copied().max().map_or(0, |most| most + 1);
     let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); count];
     for slot in (0..state.open.len()).filter(|slot| state.open[*slot] || *slot < state.nodes()) {

@@ -8,7 +8,7 @@ use super::pool::Pool;
 use super::random::Random;
 use super::trial::Trial;
 use super::{Goal, drain, excess_of, spread_kept};
-use crate::model::{CPU, MEMORY};
+use crate::model::{CPU, MEMORY, Model};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
 
@@ -55,6 +55,29 @@ impl Scope {
     }
 }
 
+/// What all searches of one cluster share.
+#[derive(Debug)]
+pub(super) struct Ground {
+    /// By signature: where hosts of it are, the same for all that rules between pods see alike.
+    pub(super) places: Vec<usize>,
+    /// By place: machines worth trying, cheapest first.
+    good: Vec<Vec<usize>>,
+}
+
+impl Ground {
+    pub(super) fn new(model: &Model<'_>, goal: &Goal<'_>) -> Self {
+        let places = model.relations.places(model.signatures);
+        let mut good = vec![Vec::new(); places.iter().copied().max().map_or(0, |most| most + 1)];
+        for machine in good_machines(model, goal) {
+            good[places[model.machines[machine].sig]].push(machine);
+        }
+        for machines in &mut good {
+            machines.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
+        }
+        Self { places, good }
+    }
+}
+
 /// How long is searched, and how bold at first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -67,12 +90,9 @@ pub(super) struct Pace {
 /// The search's working memory.
 struct Search<'g, 'b> {
     goal: &'g Goal<'b>,
+    ground: &'g Ground,
     scope: &'g Scope,
     random: Random,
-    /// By signature: where hosts of it are, the same for all that rules between pods see alike.
-    places: Vec<usize>,
-    /// By place: machines worth trying, cheapest first.
-    good: Vec<Vec<usize>>,
     hot: Vec<usize>,
     /// Hosts that may be closed and are open.
     closable: Vec<usize>,
@@ -94,12 +114,13 @@ pub(super) fn improve<'m, 'a>(
     start: State<'m, 'a>,
     lonely: u32,
     goal: &Goal<'_>,
+    ground: &Ground,
     scope: &Scope,
     pace: Pace,
 ) -> State<'m, 'a> {
     let mut state = start;
     state.commit();
-    let mut search = Search::new(&state, lonely, goal, scope, pace.seed);
+    let mut search = Search::new(&state, lonely, goal, ground, scope, pace.seed);
     let mut price = goal.price(&state);
     let mut best = price;
     let heat = typical_price(&state) * pace.heat_percent / 100;
@@ -137,13 +158,14 @@ pub(super) fn improve<'m, 'a>(
 pub(super) fn close_wasteful<'m, 'a>(
     start: &State<'m, 'a>,
     goal: &Goal<'_>,
+    ground: &Ground,
     percent: usize,
     among: Option<&[usize]>,
 ) -> Option<State<'m, 'a>> {
     let mut state = start.clone();
     let scope = Scope::whole(start);
     let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
-    let mut search = Search::new(start, start.lonely(), goal, &scope, seed);
+    let mut search = Search::new(start, start.lonely(), goal, ground, &scope, seed);
     search.refresh(&state);
     let mut nodes: Vec<(i128, usize)> = search
         .closable
@@ -187,22 +209,19 @@ fn typical_price(state: &State<'_, '_>) -> i64 {
 }
 
 impl<'g, 'b> Search<'g, 'b> {
-    fn new(state: &State<'_, '_>, lonely: u32, goal: &'g Goal<'b>, scope: &'g Scope, seed: u64) -> Self {
-        let model = state.model;
-        let places = model.relations.places(model.signatures);
-        let mut good = vec![Vec::new(); places.iter().copied().max().map_or(0, |most| most + 1)];
-        for machine in good_machines(state, goal) {
-            good[places[model.machines[machine].sig]].push(machine);
-        }
-        for machines in &mut good {
-            machines.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
-        }
+    fn new(
+        state: &State<'_, '_>,
+        lonely: u32,
+        goal: &'g Goal<'b>,
+        ground: &'g Ground,
+        scope: &'g Scope,
+        seed: u64,
+    ) -> Self {
         Self {
             goal,
+            ground,
             scope,
             random: Random::new(seed),
-            places,
-            good,
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
@@ -210,7 +229,7 @@ impl<'g, 'b> Search<'g, 'b> {
             lonely,
             lifted: Vec::new(),
             pool: Pool::default(),
-            trial: Trial::new(&model.relations),
+            trial: Trial::new(&state.model.relations),
             ruined: Vec::new(),
         }
     }
@@ -274,12 +293,12 @@ impl<'g, 'b> Search<'g, 'b> {
         let count = 1 + self.random.below(MOST_RUINED);
         if let Some(first) = first {
             self.ruin(state, first, &mut lifted);
-            let place = self.places[state.sig[first]];
+            let place = self.ground.places[state.sig[first]];
             for _ in 1..count {
                 let mut next = self.random.pick(&self.closable);
                 let anywhere = self.random.chance(20);
                 for _ in 0..12 {
-                    if anywhere || next.is_some_and(|host| self.places[state.sig[host]] == place) {
+                    if anywhere || next.is_some_and(|host| self.ground.places[state.sig[host]] == place) {
                         break;
                     }
                     next = self.random.pick(&self.closable);
@@ -432,14 +451,14 @@ impl<'g, 'b> Search<'g, 'b> {
             self.pool.undo(pool);
         }
         let mut tried = [usize::MAX; MOST_RUINED + 1];
-        let elsewhere = self.random.chance(20).then(|| self.random.below(self.good.len()));
+        let elsewhere = self.random.chance(20).then(|| self.random.below(self.ground.good.len()));
         let elsewhere = elsewhere.filter(|_| self.scope.place.is_none());
-        let ruined = self.ruined.iter().map(|host| self.places[state.sig[*host]]);
+        let ruined = self.ruined.iter().map(|host| self.ground.places[state.sig[*host]]);
         for (place, number) in tried.iter_mut().zip(ruined.chain(elsewhere)) {
             *place = number;
         }
         if self.ruined.is_empty() {
-            (0..self.good.len()).for_each(|place| self.try_machines(state, place, &mut best));
+            (0..self.ground.good.len()).for_each(|place| self.try_machines(state, place, &mut best));
         }
         for index in 0..tried.len() {
             if tried[index] != usize::MAX && !tried[..index].contains(&tried[index]) {
@@ -460,7 +479,7 @@ impl<'g, 'b> Search<'g, 'b> {
 
     /// Tries the machines of a place that are worth trying.
     fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
-        for machine in &self.good[place] {
+        for machine in &self.ground.good[place] {
             let price = state.model.machines[*machine].offer.price;
             // None that is dearer could be cheaper for what it takes, even if it took all.
             if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
@@ -496,7 +515,7 @@ impl<'g, 'b> Search<'g, 'b> {
             if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
                 return;
             }
-            let elsewhere = self.scope.place.is_some_and(|place| place != self.places[kind.sig]);
+            let elsewhere = self.scope.place.is_some_and(|place| place != self.ground.places[kind.sig]);
             if elsewhere || !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
                 continue;
             }
@@ -553,21 +572,21 @@ fn consider(
 }
 
 /// Machines whose room is worth nearly their price, and for each class the cheapest that takes it.
-fn good_machines(state: &State<'_, '_>, goal: &Goal<'_>) -> Vec<usize> {
-    let machines = &state.model.machines;
+fn good_machines(model: &Model<'_>, goal: &Goal<'_>) -> Vec<usize> {
+    let machines = &model.machines;
     let value = |machine: usize| -> i128 {
         let kind = &machines[machine];
         i128::from(goal.bound.units.worth(&kind.room)) * 1000 / i128::from(kind.offer.price.max(1))
     };
     let best = (0..machines.len()).map(value).max().unwrap_or(0);
     let mut good: Vec<usize> = (0..machines.len()).filter(|machine| value(*machine) * 100 >= best * 85).collect();
-    for (class, kind) in state.model.classes.iter().enumerate() {
+    for (class, kind) in model.classes.iter().enumerate() {
         if goal.bound.worth[class] == 0 {
             continue;
         }
         let takes = |machine: &usize| {
-            state.model.allowed(class, machines[*machine].sig)
-                && has_room(&kind.request, &machines[*machine].room, state.model.dims)
+            model.allowed(class, machines[*machine].sig)
+                && has_room(&kind.request, &machines[*machine].room, model.dims)
         };
         if let Some(cheapest) =
             (0..machines.len()).filter(takes).min_by_key(|machine| (machines[*machine].offer.price, *machine))

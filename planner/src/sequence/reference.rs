@@ -36,7 +36,7 @@ impl<'a> Reference<'a> {
             marks::expire(&mut snapshot, &model.hosts[*host].fact.name, model.input.iteration);
         }
         let mut steered: BTreeMap<usize, Name> = (0..model.hosts.len())
-            .filter(|host| model.is_steered(*host) && change.leaving.binary_search(host).is_err())
+            .filter(|host| model.is_steered(*host) && !change.leaves(*host))
             .map(|host| (host, model.hosts[host].fact.name.clone()))
             .collect();
         for (slot, machine) in change.machines.iter().enumerate() {

@@ -2,8 +2,9 @@
 
 use journal_schema::cloud::CapacityType;
 use journal_schema::facts::*;
-use journal_schema::plan::{Cluster, Planned, PlanningInput};
+use journal_schema::plan::{Cluster, Planned, PlanningInput, Target};
 use journal_schema::policy::Limits;
+use journal_schema::text::Few;
 use planner::lint::{Severity, lint};
 use planner::{MachineSpec, synthetic_pools};
 
@@ -55,6 +56,23 @@ impl World {
         self.cluster.pods.get_mut(&Key::new(name("shop"), name(pod_name))).expect("the pod exists")
     }
 
+    /// A budget for the pods of an app that lets none be evicted.
+    pub fn budget_of_zero(&mut self, app_name: &str) {
+        let pdb = PdbFact {
+            key: Key::new(name("shop"), name(app_name)),
+            uid: name("pdb"),
+            selector: Some(Selector { labels: [(name("app"), name(app_name))].into(), expressions: Few::default() }),
+            min_available: None,
+            max_unavailable: Some(IntOrPercent::Int(0)),
+            disruptions_allowed: 0,
+            current_healthy: 1,
+            desired_healthy: 1,
+            expected: 1,
+            always_allow_unhealthy: false,
+        };
+        self.cluster.pdbs.insert(pdb.key.clone(), pdb);
+    }
+
     pub fn input(self, types: &[&str]) -> PlanningInput {
         let specs: Vec<MachineSpec> = types.iter().map(|t| spec(t)).collect();
         let pools =
@@ -70,6 +88,15 @@ pub fn plan(input: &PlanningInput) -> Planned {
         lint(input, &planned).into_iter().filter(|f| f.severity == Severity::Error).map(|f| f.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new());
     planned
+}
+
+/// Moves as `pod -> node`, in order.
+pub fn moves(planned: &Planned) -> Vec<String> {
+    let to = |target: &Target| match target {
+        Target::Node(node) => node.to_string(),
+        Target::New(slot) => format!("new {}", slot.0),
+    };
+    planned.plan.moves.iter().map(|step| format!("{} -> {}", step.pod.name, to(&step.to))).collect()
 }
 
 /// Names of the nodes that leave.
