@@ -106,7 +106,7 @@ impl Found<'_, '_, '_> {
         }
         let worth = worth.into_iter().map(Option::unwrap_or_default).collect();
         let (method, units) = (bound.method.clone(), bound.units);
-        Bound { cost: 0, method, units, worth, resources: Vec::new(), rents: None }
+        Bound { cost: 0, method, units, worth, resources: Vec::new(), rents: None, fillings: Vec::new() }
     }
 
     /// The plan's end, as a placement of another model of the same cluster: its nodes and pods have the same

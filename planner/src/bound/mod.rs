@@ -6,10 +6,13 @@
 //! proposes the worths; what is proven is recomputed in integers from the rounded ones, with demand
 //! rounded down and capacity rounded up.
 
-mod classes;
+mod assignment;
+mod fillings;
 mod groups;
 mod prices;
 mod problem;
+mod program;
+mod proof;
 mod volume;
 mod whole;
 
@@ -17,6 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::model::DIMS;
 use crate::worth::UnitPrices;
+pub(crate) use fillings::Filling;
 use journal_schema::text::Name;
 pub(crate) use problem::{KindKey, Problem};
 
@@ -37,6 +41,8 @@ pub(crate) struct Bound {
     /// In nano-USD per hour: what the bound takes off for each host of a kind of limited number, because
     /// its room is worth more than it costs. `None` when no worth is proven, only what is fixed.
     pub(crate) rents: Option<BTreeMap<KindKey, i128>>,
+    /// How the cheapest hosts could be filled if their numbers need not be whole; empty where that was not sought.
+    pub(crate) fillings: Vec<Filling>,
 }
 
 /// Rents by what the kinds are.
@@ -54,14 +60,13 @@ pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
     let rents = rents.map(|rents| by_key(problem, &rents));
     let resources = vec![units.0.map(|unit| unit as f64); classes];
     let method = Name::truncated("linear relaxation by resource, checked in integers");
-    Bound { cost, method, units, worth, resources, rents }
+    Bound { cost, method, units, worth, resources, rents, fillings: Vec::new() }
 }
 
 /// Proves a bound for the pods of a problem.
 pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
     let mut bound = by_volume(problem, classes);
-    let units = bound.units;
-    let take = |bound: &mut Bound, proof: &classes::Proof, method: &str| {
+    let take = |bound: &mut Bound, proof: &proof::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {
             return;
         }
@@ -73,14 +78,18 @@ pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
         bound.rents = Some(by_key(problem, &proof.rents));
     };
     let Some(proposal) = groups::propose(problem) else { return bound };
-    let grouped = classes::prove_proposal(problem, &proposal);
+    let grouped = proof::certify(problem, &proposal.worths, &proposal.prices);
     take(&mut bound, &grouped, "resource and group of machine types");
-    let unit = classes::unit(problem);
+    let unit = proof::unit(problem);
     for (class, own) in problem.classes.iter().zip(&proposal.own) {
         bound.resources[class.class] = own.map(|price| price * unit);
     }
-    if let Some(improved) = classes::improve(problem, &units, &grouped) {
-        take(&mut bound, &improved, "pod class and host");
+    let proof = assignment::improve(problem, &proposal, &grouped).unwrap_or(grouped);
+    take(&mut bound, &proof, "pod class and host");
+    let (whole, fillings) = fillings::improve(problem, &proof);
+    if let Some(whole) = whole {
+        take(&mut bound, &whole, "pod class and filling of a host");
     }
+    bound.fillings = fillings;
     bound
 }

@@ -75,9 +75,24 @@ struct Draft {
 }
 
 /// From this capacity on a resource binds nobody; in units of the scaled amounts.
-const UNBOUNDED: i64 = 1_000_000_000_000;
+pub(super) const UNBOUNDED: i64 = 1_000_000_000_000;
+
+/// A pod that no machine of unlimited number takes is worth this many of the dearest hosts at most.
+const WORTH_OF_RARE: i64 = 4;
 
 impl Problem {
+    /// Micro-USD per hour that a pod of a class is worth at most: alone on the cheapest kind that takes it, it is
+    /// worth no more than that host.
+    pub(super) fn alone(&self, class: usize) -> f64 {
+        let takes = self.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[class] > 0);
+        takes.map(|kind| kind.price).min().unwrap_or_else(|| self.dearest() * WORTH_OF_RARE) as f64
+    }
+
+    /// Micro-USD per hour, at least one.
+    pub(super) fn dearest(&self) -> i64 {
+        self.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1)
+    }
+
     /// By dimension: the largest capacity of any kind.
     pub(super) fn largest(&self) -> Amounts {
         std::array::from_fn(|dim| self.kinds.iter().map(|kind| kind.capacity[dim]).max().unwrap_or(0))

@@ -5,7 +5,7 @@
 //! beyond theirs. All of it is integer arithmetic, so that what it says is a proof; what is not looked at for
 //! want of work is bounded all the same.
 
-use super::prices::lower;
+use super::prices;
 use super::problem::{Kind, Problem};
 use crate::model::{Amounts, DIMS};
 
@@ -13,13 +13,14 @@ use crate::model::{Amounts, DIMS};
 const FINE: i64 = 1_000;
 /// Beyond this sums could overflow: such hosts are left to the bound by resources.
 const LARGEST: i128 = 1 << 61;
-/// Steps along one price.
-const LINE_STEPS: u32 = 20;
 
 /// A filling of one host.
 pub(super) struct Filling {
     /// By demand; of the most valuable filling that is worth more than was asked for, if one was found.
     pub(super) counts: Option<Vec<i64>>,
+    /// By demand; the most valuable filling with parts of pods, where none in whole pods was found and none was
+    /// ruled out.
+    pub(super) parts: Option<Vec<f64>>,
     /// Nano-USD per hour: no filling is worth more than this, or than what was asked for.
     pub(super) ceiling: i128,
 }
@@ -34,20 +35,11 @@ struct Candidate {
 
 /// Looks for a filling worth more than `enough`, with at most `nodes` branches.
 ///
-/// `prices` are per unit and hour, in nano-USD; they are improved on the way.
-pub(super) fn fill(
-    problem: &Problem,
-    kind: &Kind,
-    worth: &[i64],
-    prices: &mut [f64; DIMS],
-    enough: i128,
-    nodes: &mut u64,
-) -> Filling {
+pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], enough: i128, nodes: &mut u64) -> Filling {
     let items: Vec<usize> = (0..problem.classes.len()).filter(|c| kind.most[*c] > 0 && worth[*c] > 0).collect();
     let worths: Vec<f64> = worth.iter().map(|worth| *worth as f64).collect();
-    let dims: Vec<usize> = (0..problem.dims).filter(|dim| kind.capacity[*dim] > 0).collect();
-    lower(problem, kind, &worths, &items, &dims, LINE_STEPS, prices);
-    let fine = prices.map(|price| (price.clamp(0.0, 1e12) * FINE as f64) as i64);
+    let parts = prices::fill(problem, kind, &worths);
+    let fine = parts.prices.map(|price| (price.clamp(0.0, 1e12) * FINE as f64) as i64);
     let of = |amounts: &Amounts| -> i128 {
         fine.iter().zip(amounts).map(|(price, amount)| i128::from(*price) * i128::from(*amount)).sum()
     };
@@ -72,7 +64,8 @@ pub(super) fn fill(
     let rounded = |fine: i128| (fine + i128::from(FINE) - 1).div_euclid(i128::from(FINE));
     let total: i128 = candidates.iter().map(|c| i128::from(c.worth) * i128::from(c.most)).sum();
     if root >= LARGEST || total >= LARGEST || root <= enough * i128::from(FINE) {
-        return Filling { counts: None, ceiling: rounded(root) };
+        let ruled_out = root <= enough * i128::from(FINE);
+        return Filling { counts: None, parts: (!ruled_out).then_some(parts.counts), ceiling: rounded(root) };
     }
     let mut beyond = vec![0; candidates.len() + 1];
     for (index, candidate) in candidates.iter().enumerate().rev() {
@@ -91,6 +84,7 @@ pub(super) fn fill(
     };
     let room_worth = i64::try_from(of(&kind.capacity)).unwrap_or(i64::MAX / 4);
     search.branch(0, kind.capacity, 0, room_worth);
+    let unseen = search.unseen > search.best;
     let ceiling = rounded(i128::from(search.best.max(search.unseen)));
     let counts = search.found.map(|found| {
         let mut counts = vec![0; problem.classes.len()];
@@ -99,7 +93,8 @@ pub(super) fn fill(
         }
         counts
     });
-    Filling { counts, ceiling }
+    let parts = (unseen && counts.is_none()).then_some(parts.counts);
+    Filling { counts, parts, ceiling }
 }
 
 struct Search<'s> {
@@ -160,7 +155,7 @@ impl Search<'_> {
 mod tests {
     use super::super::problem::{Demand, Kind, KindKey, Problem};
     use super::fill;
-    use crate::model::{Amounts, DIMS};
+    use crate::model::Amounts;
     use crate::search::random::Random;
 
     fn amounts(of: &[i64]) -> Amounts {
@@ -201,9 +196,7 @@ mod tests {
             let truth = i128::from(most(&problem, &kind, &worth, 0, kind.capacity));
             for nodes in [0, 3, 10_000] {
                 let enough = i128::from(below(600_000));
-                let mut prices = [0.0; DIMS];
-                prices[0] = below(9_000) as f64;
-                let found = fill(&problem, &kind, &worth, &mut prices, enough, &mut { nodes });
+                let found = fill(&problem, &kind, &worth, enough, &mut { nodes });
                 assert!(truth <= found.ceiling.max(enough), "{number}: {truth} above {}", found.ceiling);
                 if let Some(counts) = &found.counts {
                     let value: i64 = counts.iter().zip(&worth).map(|(count, worth)| count * worth).sum();

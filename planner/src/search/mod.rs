@@ -10,11 +10,13 @@ mod parts;
 mod pool;
 pub(crate) mod random;
 mod ruin;
+mod starts;
 mod trial;
 
 pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
 
 use ruin::{Ground, HEAT_PERCENT, Pace, Scope};
+use starts::Seldom;
 
 use crate::bound::Bound;
 use crate::model::Model;
@@ -91,10 +93,14 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let mut start = drained.clone();
     if goal.steps > 0 {
         let closed = in_parallel(goal.threads, thresholds(model), |percent| {
-            let state = ruin::close_wasteful(&kept, goal, &ground, *percent, None)?;
+            let state = starts::close_wasteful(&kept, goal, &ground, *percent, None)?;
             Some((goal.price(&state), state))
         });
-        for (price, state) in closed.into_iter().flatten() {
+        let filled = [Seldom::Rounded, Seldom::LeftOut].map(|seldom| {
+            let state = starts::filled(&kept, goal, &ground, seldom)?;
+            Some((goal.price(&state), state))
+        });
+        for (price, state) in closed.into_iter().chain(filled).flatten() {
             if price < goal.price(&start) {
                 start = state;
             }
@@ -128,7 +134,7 @@ pub(crate) fn resume<'m, 'a>(
 ) -> State<'m, 'a> {
     let ground = Ground::new(present.model, goal);
     let without =
-        RESUMED.iter().filter_map(|percent| ruin::close_wasteful(&start, goal, &ground, *percent, Some(freed)));
+        RESUMED.iter().filter_map(|percent| starts::close_wasteful(&start, goal, &ground, *percent, Some(freed)));
     let cheapest = without.min_by_key(|state| goal.price(state)).filter(|state| goal.price(state) < goal.price(&start));
     let mut start = cheapest.unwrap_or(start);
     drain::drain(&mut start, goal);

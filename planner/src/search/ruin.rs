@@ -7,7 +7,7 @@
 use super::pool::Pool;
 use super::random::Random;
 use super::trial::Trial;
-use super::{Goal, drain, excess_of, spread_kept};
+use super::{Goal, drain, excess_of};
 use crate::model::{CPU, MEMORY, Model};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
@@ -61,18 +61,27 @@ pub(super) struct Ground {
     /// By signature: where hosts of it are, the same for all that rules between pods see alike.
     pub(super) places: Vec<usize>,
     /// By place: machines worth trying, cheapest first.
-    good: Vec<Vec<usize>>,
+    good: Vec<Vec<Good>>,
+}
+
+/// A machine worth trying.
+#[derive(Debug)]
+struct Good {
+    machine: usize,
+    /// By class: whether it is worth trying for the sake of one of its pods. `None` when it is in any case.
+    only: Option<Vec<bool>>,
 }
 
 impl Ground {
     pub(super) fn new(model: &Model<'_>, goal: &Goal<'_>) -> Self {
         let places = model.relations.places(model.signatures);
-        let mut good = vec![Vec::new(); places.iter().copied().max().map_or(0, |most| most + 1)];
-        for machine in good_machines(model, goal) {
-            good[places[model.machines[machine].sig]].push(machine);
+        let mut good: Vec<Vec<Good>> = Vec::new();
+        good.resize_with(places.iter().copied().max().map_or(0, |most| most + 1), Vec::new);
+        for found in good_machines(model, goal) {
+            good[places[model.machines[found.machine].sig]].push(found);
         }
         for machines in &mut good {
-            machines.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
+            machines.sort_by_key(|good| (model.machines[good.machine].offer.price, good.machine));
         }
         Self { places, good }
     }
@@ -88,25 +97,25 @@ pub(super) struct Pace {
 }
 
 /// The search's working memory.
-struct Search<'g, 'b> {
-    goal: &'g Goal<'b>,
+pub(super) struct Search<'g, 'b> {
+    pub(super) goal: &'g Goal<'b>,
     ground: &'g Ground,
     scope: &'g Scope,
     random: Random,
     hot: Vec<usize>,
     /// Hosts that may be closed and are open.
-    closable: Vec<usize>,
+    pub(super) closable: Vec<usize>,
     /// Present nodes that are closed.
     closed: Vec<usize>,
     /// Open hosts that take pods and have room for some.
-    receivers: Vec<usize>,
+    pub(super) receivers: Vec<usize>,
     /// Broken affinities of the present placement.
-    lonely: u32,
+    pub(super) lonely: u32,
     /// Classes of which some pod was lifted in this step.
     lifted: Vec<usize>,
-    pool: Pool,
+    pub(super) pool: Pool,
     trial: Trial,
-    ruined: Vec<usize>,
+    pub(super) ruined: Vec<usize>,
 }
 
 /// Improves a placement within a scope; never returns a worse one.
@@ -152,54 +161,6 @@ pub(super) fn improve<'m, 'a>(
     state
 }
 
-/// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
-/// packs their pods anew: into the room of the others first, then onto new machines. `None` when a pod finds no
-/// place.
-pub(super) fn close_wasteful<'m, 'a>(
-    start: &State<'m, 'a>,
-    goal: &Goal<'_>,
-    ground: &Ground,
-    percent: usize,
-    among: Option<&[usize]>,
-) -> Option<State<'m, 'a>> {
-    let mut state = start.clone();
-    let scope = Scope::whole(start);
-    let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
-    let mut search = Search::new(start, start.lonely(), goal, ground, &scope, seed);
-    search.refresh(&state);
-    let mut nodes: Vec<(i128, usize)> = search
-        .closable
-        .iter()
-        .filter(|host| among.is_none_or(|among| among.contains(host)))
-        .map(|host| {
-            let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
-            (-(i128::from(search.cost_of(&state, *host)) * 1_000_000 / i128::from(runs.max(1))), *host)
-        })
-        .collect();
-    nodes.sort_unstable();
-    nodes.truncate(nodes.len() * percent / 100);
-    let mut lifted = Vec::new();
-    for (_, host) in nodes {
-        search.ruin(&mut state, host, &mut lifted);
-    }
-    search.receivers.retain(|host| state.open[*host]);
-    search.ruined.clear();
-    drain::by_worth(&state, goal, &mut lifted);
-    search.pool.fill(state.model, &goal.bound.worth, lifted.into_iter());
-    let receivers = search.receivers.clone();
-    search.fill_from(&mut state, &receivers);
-    while !search.pool.is_empty() {
-        if !search.open_best(&mut state) {
-            return None;
-        }
-    }
-    if state.lonely() > search.lonely || !spread_kept(&state) {
-        return None;
-    }
-    state.commit();
-    Some(state)
-}
-
 /// The mean price of what may be closed or booted.
 fn typical_price(state: &State<'_, '_>) -> i64 {
     let prices: Vec<i64> =
@@ -209,7 +170,7 @@ fn typical_price(state: &State<'_, '_>) -> i64 {
 }
 
 impl<'g, 'b> Search<'g, 'b> {
-    fn new(
+    pub(super) fn new(
         state: &State<'_, '_>,
         lonely: u32,
         goal: &'g Goal<'b>,
@@ -241,7 +202,7 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// What closing a host saves, moves included.
-    fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
+    pub(super) fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
         if host < state.nodes() {
             let host = &state.model.hosts[host];
             host.price.unwrap_or(0) - host.toll * self.goal.move_penalty / MOVE
@@ -250,7 +211,7 @@ impl<'g, 'b> Search<'g, 'b> {
         }
     }
 
-    fn refresh(&mut self, state: &State<'_, '_>) {
+    pub(super) fn refresh(&mut self, state: &State<'_, '_>) {
         let (nodes, model) = (state.nodes(), state.model);
         let may_close = |host: usize| host >= nodes || model.hosts[host].keep.is_none();
         let slots = || self.scope.slots.iter().copied();
@@ -334,7 +295,7 @@ impl<'g, 'b> Search<'g, 'b> {
         picks.into_iter().flatten().max_by_key(|host| (self.waste(state, *host), *host))
     }
 
-    fn ruin(&mut self, state: &mut State<'_, '_>, host: usize, lifted: &mut Vec<usize>) {
+    pub(super) fn ruin(&mut self, state: &mut State<'_, '_>, host: usize, lifted: &mut Vec<usize>) {
         if !state.open[host] {
             return;
         }
@@ -348,7 +309,7 @@ impl<'g, 'b> Search<'g, 'b> {
 
     /// Opens a closed node and brings its own pods back, wherever they are; `false` leaves things half
     /// done, to be undone by the caller.
-    fn bring_home(&mut self, state: &mut State<'_, '_>, host: usize) -> bool {
+    pub(super) fn bring_home(&mut self, state: &mut State<'_, '_>, host: usize) -> bool {
         state.reopen(host);
         let model = state.model;
         for item in &model.hosts[host].home {
@@ -413,7 +374,7 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// Places pods of the pool on these hosts, each where the least worth of room is left.
-    fn fill_from(&mut self, state: &mut State<'_, '_>, chosen: &[usize]) {
+    pub(super) fn fill_from(&mut self, state: &mut State<'_, '_>, chosen: &[usize]) {
         let mut rooms: Vec<i64> = chosen.iter().map(|host| self.goal.bound.units.worth(&state.room[*host])).collect();
         for index in 0..self.pool.lots.len() {
             let (class, worth) = (self.pool.lots[index].class, self.pool.lots[index].worth);
@@ -433,8 +394,31 @@ impl<'g, 'b> Search<'g, 'b> {
         }
     }
 
+    /// Machines that are like one, wherever they are, of which one more may be booted.
+    pub(super) fn alike(&self, state: &State<'_, '_>, machine: usize) -> Vec<usize> {
+        let machines = &state.model.machines;
+        let own = &machines[machine];
+        let same = |other: &usize| {
+            machines[*other].offer.price == own.offer.price
+                && machines[*other].room == own.room
+                && state.may_boot(*other)
+        };
+        (0..machines.len()).filter(same).collect()
+    }
+
+    /// Places up to `count` pods of a class on a host; whether it took any.
+    pub(super) fn put(&mut self, state: &mut State<'_, '_>, host: usize, class: usize, count: usize) -> bool {
+        let Some(lot) = self.pool.lots.iter().position(|lot| lot.class == class) else { return false };
+        let mut placed = 0;
+        while placed < count && self.pool.lots[lot].count > 0 && state.fits(class, host) {
+            state.place(self.pool.take(lot), host);
+            placed += 1;
+        }
+        placed > 0
+    }
+
     /// Opens the host that takes most worth for its price and packs it; `false` when none takes anything.
-    fn open_best(&mut self, state: &mut State<'_, '_>) -> bool {
+    pub(super) fn open_best(&mut self, state: &mut State<'_, '_>) -> bool {
         let mut best: Option<(i128, Option<usize>, usize)> = None;
         for index in 0..self.ruined.len() {
             let host = self.ruined[index];
@@ -479,13 +463,15 @@ impl<'g, 'b> Search<'g, 'b> {
 
     /// Tries the machines of a place that are worth trying.
     fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
-        for machine in &self.ground.good[place] {
+        for Good { machine, only } in &self.ground.good[place] {
             let price = state.model.machines[*machine].offer.price;
             // None that is dearer could be cheaper for what it takes, even if it took all.
             if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
                 return;
             }
-            if state.may_boot(*machine) {
+            let asked =
+                only.as_ref().is_none_or(|only| self.pool.lots.iter().any(|lot| lot.count > 0 && only[lot.class]));
+            if asked && state.may_boot(*machine) {
                 let worth = self.trial.pack(state, *machine, &self.pool);
                 consider(best, price, worth, None, *machine);
             }
@@ -571,30 +557,38 @@ fn consider(
     }
 }
 
-/// Machines whose room is worth nearly their price, and for each class the cheapest that takes it.
-fn good_machines(model: &Model<'_>, goal: &Goal<'_>) -> Vec<usize> {
+/// Worth of a machine's room for its price, in percent of the best one's, from which it is worth trying.
+const GOOD_PERCENT: i128 = 85;
+
+/// Machines whose room is worth nearly their price; for each class, those that come near the best of the machines
+/// that it may use, and the cheapest that takes it.
+fn good_machines(model: &Model<'_>, goal: &Goal<'_>) -> Vec<Good> {
     let machines = &model.machines;
-    let value = |machine: usize| -> i128 {
-        let kind = &machines[machine];
-        i128::from(goal.bound.units.worth(&kind.room)) * 1000 / i128::from(kind.offer.price.max(1))
-    };
-    let best = (0..machines.len()).map(value).max().unwrap_or(0);
-    let mut good: Vec<usize> = (0..machines.len()).filter(|machine| value(*machine) * 100 >= best * 85).collect();
-    for (class, kind) in model.classes.iter().enumerate() {
-        if goal.bound.worth[class] == 0 {
-            continue;
-        }
+    let values: Vec<i128> = machines
+        .iter()
+        .map(|kind| i128::from(goal.bound.units.worth(&kind.room)) * 1000 / i128::from(kind.offer.price.max(1)))
+        .collect();
+    let best = values.iter().copied().max().unwrap_or(0);
+    let mut good: Vec<Option<Good>> = (0..machines.len())
+        .map(|machine| (values[machine] * 100 >= best * GOOD_PERCENT).then_some(Good { machine, only: None }))
+        .collect();
+    for (class, kind) in model.classes.iter().enumerate().filter(|(class, _)| goal.bound.worth[*class] != 0) {
         let takes = |machine: &usize| {
             model.allowed(class, machines[*machine].sig)
                 && has_room(&kind.request, &machines[*machine].room, model.dims)
         };
-        if let Some(cheapest) =
-            (0..machines.len()).filter(takes).min_by_key(|machine| (machines[*machine].offer.price, *machine))
+        let able: Vec<usize> = (0..machines.len()).filter(takes).collect();
+        let best = able.iter().map(|machine| values[*machine]).max().unwrap_or(0);
+        let cheapest = able.iter().copied().min_by_key(|machine| (machines[*machine].offer.price, *machine));
+        for machine in
+            able.iter().copied().filter(|machine| values[*machine] * 100 >= best * GOOD_PERCENT).chain(cheapest)
         {
-            good.push(cheapest);
+            let good =
+                good[machine].get_or_insert_with(|| Good { machine, only: Some(vec![false; model.classes.len()]) });
+            if let Some(only) = &mut good.only {
+                only[class] = true;
+            }
         }
     }
-    good.sort_unstable();
-    good.dedup();
-    good
+    good.into_iter().flatten().collect()
 }
