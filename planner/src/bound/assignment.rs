@@ -26,6 +26,8 @@ const FIRST_KINDS: usize = 12;
 const MORE_KINDS: usize = 8;
 /// Most programs.
 const MOST_ROUNDS: usize = 8;
+/// From so many pods of a class on that a host may hold, the program does not count them.
+const MANY: i64 = 10;
 /// A kind comes close if its hosts could hold so much of their price.
 const CLOSE: f64 = 0.97;
 /// A kind is taken in if its hosts could hold more than their price by this share.
@@ -49,7 +51,7 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
         if active.len() * count > MOST_PAIRS {
             break;
         }
-        let Some(solved) = solve(problem, &active, scale) else { break };
+        let Some(solved) = solve(problem, &active, start.cost.max(1) as f64) else { break };
         let mut prices = vec![[0.0; DIMS]; problem.kinds.len()];
         for (kind, own) in active.iter().zip(&solved.prices) {
             prices[*kind] = *own;
@@ -94,13 +96,21 @@ fn first_kinds(problem: &Problem, proposal: &Proposal, scale: f64) -> Vec<usize>
     kinds
 }
 
-fn solve(problem: &Problem, active: &[usize], scale: f64) -> Option<Solved> {
+/// Solves the program with some kinds. Its columns are shares: of a class's pods, and of as many hosts as would cost
+/// `about`; its rows are of the size of one. The solver needs half the steps for that.
+fn solve(problem: &Problem, active: &[usize], about: f64) -> Option<Solved> {
     let mut program = Columns::default();
     let count = problem.classes.len();
     let demands: Vec<f64> = problem.classes.iter().map(|class| class.count.max(1) as f64).collect();
-    let hosts: Vec<usize> =
-        active.iter().map(|kind| program.column(problem.kinds[*kind].price as f64 / scale)).collect();
-    let spare: Vec<usize> = (0..count).map(|class| program.column(problem.alone(class) / scale)).collect();
+    let price = |kind: usize| problem.kinds[kind].price as f64;
+    // By kind of the program: how many hosts one stands for, and its column.
+    let hosts: Vec<(f64, usize)> = active
+        .iter()
+        .map(|kind| if price(*kind) > 0.0 { (about / price(*kind), 1.0) } else { (1.0, 0.0) })
+        .map(|(hosts, cost)| (hosts, program.column(cost)))
+        .collect();
+    let spare: Vec<usize> =
+        (0..count).map(|class| program.column(demands[class] * problem.alone(class) / about)).collect();
     // By kind of the program: classes that it takes, and their columns.
     let mut dealt: Vec<Vec<(usize, usize)>> = Vec::new();
     for kind in active {
@@ -112,34 +122,35 @@ fn solve(problem: &Problem, active: &[usize], scale: f64) -> Option<Solved> {
         takers[*class].push(*column);
     }
     for (class, columns) in takers.into_iter().enumerate() {
-        let share = -1.0 / demands[class];
-        program.row(-1.0, columns.into_iter().chain([spare[class]]).map(|column| (column, share)));
+        program.row(-1.0, columns.into_iter().chain([spare[class]]).map(|column| (column, -1.0)));
     }
     let mut binding: Vec<(usize, usize, usize, f64)> = Vec::new();
     for (place, kind) in active.iter().enumerate() {
         let kind = &problem.kinds[*kind];
+        let (number, host) = hosts[place];
         for dim in (0..problem.dims).filter(|dim| kind.capacity[*dim] < UNBOUNDED) {
-            let capacity = kind.capacity[dim].max(1) as f64;
+            let capacity = kind.capacity[dim].max(1) as f64 * number;
             let asks = dealt[place].iter().filter(|(class, _)| problem.classes[*class].request[dim] > 0);
-            let terms: Vec<(usize, f64)> =
-                asks.map(|(class, column)| (*column, problem.classes[*class].request[dim] as f64 / capacity)).collect();
+            let share = |class: usize| problem.classes[class].request[dim] as f64 * demands[class] / capacity;
+            let terms: Vec<(usize, f64)> = asks.map(|(class, column)| (*column, share(*class))).collect();
             if !terms.is_empty() {
-                let row = program.row(0.0, terms.into_iter().chain([(hosts[place], -1.0)]));
+                let row = program.row(0.0, terms.into_iter().chain([(host, -1.0)]));
                 binding.push((row, place, dim, capacity));
             }
         }
-        for (class, column) in &dealt[place] {
-            program.row(0.0, [(*column, 1.0 / kind.most[*class] as f64), (hosts[place], -1.0)]);
+        for (class, column) in dealt[place].iter().filter(|(class, _)| kind.most[*class] < MANY) {
+            program.row(0.0, [(*column, 1.0), (host, -(kind.most[*class] as f64) * number / demands[*class])]);
         }
         if let Some(limit) = kind.limit {
-            program.row(limit as f64, [(hosts[place], 1.0)]);
+            program.row(1.0, [(host, number / (limit.max(1) as f64))]);
         }
     }
     let duals = program.solve()?.worth;
-    let worths = (0..count).map(|class| duals[class].max(0.0) / demands[class]).collect();
+    let dearest = problem.dearest() as f64;
+    let worths = (0..count).map(|class| duals[class].max(0.0) * about / demands[class] / dearest).collect();
     let mut prices = vec![[0.0; DIMS]; active.len()];
     for (row, place, dim, capacity) in binding {
-        prices[place][dim] = duals[row].max(0.0) / capacity;
+        prices[place][dim] = duals[row].max(0.0) * about / capacity / dearest;
     }
     Some(Solved { worths, prices })
 }

@@ -11,7 +11,7 @@ use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, NonnegativeCone
 
 /// How closely a program is solved. What is missing is lost to a proof, no more.
 const TOLERANCE: f64 = 1e-6;
-const MOST_STEPS: u32 = 80;
+const MOST_STEPS: u32 = 100;
 
 /// Minimise cost, columns not negative, rows at most their limits.
 #[derive(Default)]
