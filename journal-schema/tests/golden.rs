@@ -352,6 +352,10 @@ fn plan() -> Planned {
                 share: Ppm(5),
             },
         ]),
+        frontier: few(vec![
+            FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(4) },
+            FrontierPoint { moves: 2, cost: MicroUsdPerHour(1), move_price: MicroUsdPerHour(0) },
+        ]),
     };
     Planned { plan, report }
 }

@@ -307,6 +307,7 @@ pub fn planned() -> Planned {
             waste_of_added: list(vec![MicroUsdPerHour(0)]),
             unused: MicroUsdPerHour(0),
             binding: list(vec![]),
+            frontier: list(vec![FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(0) }]),
         },
     }
 }

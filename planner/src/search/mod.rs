@@ -6,6 +6,7 @@
 
 mod drain;
 mod exact;
+mod ladder;
 mod parts;
 mod pool;
 pub(crate) mod random;
@@ -13,6 +14,8 @@ mod ruin;
 mod trial;
 
 pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
+pub(crate) use ladder::climb;
+pub(crate) use parts::all_steps;
 
 use ruin::{Ground, HEAT_PERCENT, Pace, Scope};
 

@@ -200,6 +200,20 @@ pub(super) fn close_wasteful<'m, 'a>(
     Some(state)
 }
 
+/// The share in percent, rounded up, of the nodes that may leave which cost more than their pods are worth and
+/// their moves take.
+pub(super) fn too_dear(state: &State<'_, '_>, goal: &Goal<'_>) -> usize {
+    let model = state.model;
+    let nodes: Vec<usize> =
+        (0..state.nodes()).filter(|host| state.open[*host] && model.hosts[*host].keep.is_none()).collect();
+    let dear = |host: &&usize| {
+        let node = &model.hosts[**host];
+        let runs: i64 = state.pods[**host].iter().map(|item| goal.bound.worth[model.items[*item].class]).sum();
+        (node.price.unwrap_or(0) - node.toll * goal.move_penalty / MOVE) * 1000 > runs
+    };
+    (nodes.iter().filter(dear).count() * 100).div_ceil(nodes.len().max(1))
+}
+
 /// The mean price of what may be closed or booted.
 fn typical_price(state: &State<'_, '_>) -> i64 {
     let prices: Vec<i64> =
