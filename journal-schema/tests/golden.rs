@@ -141,6 +141,8 @@ fn pod() -> PodFact {
         do_not_disrupt: DoNotDisrupt::Until(Timestamp(3)),
         prefer_no_eviction: true,
         deletion_cost: -7,
+        move_cost: Some(2_500),
+        ready_after: Some(Millis(90_000)),
         excluded: false,
     }
 }

@@ -252,7 +252,7 @@ fn frontier(view: &PlanView, lines: &mut Vec<String>) {
     lines.push(String::new());
     lines.push("  What moves buy (placements as searched; movePenalty chooses among them):".to_owned());
     lines.push(format!(
-        "    {:>16} {:>13} {:>7} {:>15} {:>13}",
+        "    {:>17} {:>13} {:>8} {:>15} {:>13}",
         "pods move", "cost", "saves", "moves per $1/h", "movePenalty"
     ));
     for point in &view.frontier {
@@ -260,7 +260,7 @@ fn frontier(view: &PlanView, lines: &mut Vec<String>) {
         let rate = point.moves_per_dollar.map_or_else(String::new, |moves| format!("{moves:.1}"));
         let price = point.from_move_penalty.as_deref().map_or_else(String::new, |from| format!("from {from}"));
         lines.push(format!(
-            "  {} {:>7} {share:>8} {:>13} {:>7} {rate:>15} {price:>13}",
+            "  {} {:>7} {share:>9} {:>13} {:>8} {rate:>15} {price:>13}",
             if point.chosen { '*' } else { ' ' },
             grouped(u64::from(point.moves)),
             hourly(micro(&point.cost_per_hour)),

@@ -134,6 +134,8 @@ pub fn pod(name: &str) -> PodFact {
         do_not_disrupt: DoNotDisrupt::Always,
         prefer_no_eviction: false,
         deletion_cost: -1000,
+        move_cost: None,
+        ready_after: Some(Millis(4_000)),
         excluded: false,
     }
 }

@@ -17,6 +17,8 @@ const PRICES: [i64; 6] = [0, 1_000, 2_000, 5_000, 10_000, 20_000];
 const BISECTIONS: u32 = 10;
 /// Least and most price of a move that is tried there, in micro-USD per hour.
 const RANGE: (i64, i64) = (500, 200_000);
+/// Of these, the ones at which plans after churn are made.
+const CHURN_PRICES: [i64; 2] = [1_000, 10_000];
 /// Shares of the pods that go and come, in thousandths.
 const CHURN: [usize; 2] = [10, 50];
 /// Steps of the search for a plan that is soon there.
@@ -137,7 +139,7 @@ pub(crate) fn first(input: &PlanningInput) {
 
 /// What a plan makes of the cluster that the plan before left behind, once some pods have gone and others come.
 pub(crate) fn churn(input: &PlanningInput) {
-    for price in PRICES.into_iter().filter(|price| *price > 0) {
+    for price in CHURN_PRICES {
         let Some((first, seconds)) = planned(input, price, &Limits::default()) else { return };
         line(&format!("{} $/h a move", MicroUsdPerHour(price)), input, &first, seconds);
         let settled = carried_out(input, &first);

@@ -8,6 +8,9 @@
 //! - `churn`: a plan of the cluster that the plan before left behind, after 1 % and 5 % of the pods were replaced;
 //! - `first`: how soon there is a plan that is cheaper than what every rival ends with.
 //!
+//! `dump` writes each of them as `kubectl get -o json` would print it, for `kinema plan --cluster FILE`, into the
+//! directory that KINEMA_DUMP names, or else that for temporary files.
+//!
 //! All but the time and the memory are the same on every run and on every machine. Clusters of
 //! published traces and start states are read from the directory that KINEMA_DATA names, `../shared/data`
 //! beside the project by default.
@@ -20,9 +23,11 @@
 mod synthetic;
 
 mod aftermath;
+mod dump;
 mod figures;
 mod instances;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use journal_schema::plan::PlanningInput;
@@ -72,7 +77,7 @@ const FIGURES: [(&str, Figure); 5] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let is_figure = |arg: &String| arg == "plans" || FIGURES.iter().any(|(name, _)| name == arg);
+    let is_figure = |arg: &String| arg == "plans" || arg == "dump" || FIGURES.iter().any(|(name, _)| name == arg);
     let (asked, wanted): (Vec<String>, Vec<String>) = arguments.into_iter().partition(is_figure);
     let plans = asked.is_empty() || asked.iter().any(|figure| figure == "plans");
     if plans {
@@ -91,6 +96,9 @@ fn main() {
                 continue;
             }
         };
+        if asked.iter().any(|figure| figure == "dump") {
+            write(name, &input);
+        }
         if plans {
             measure(name, &input);
         }
@@ -98,6 +106,17 @@ fn main() {
             println!("{name}, {figure}:");
             print(&input);
         }
+    }
+}
+
+/// Writes a cluster into a file and says where.
+fn write(name: &str, input: &PlanningInput) {
+    let directory = std::env::var_os("KINEMA_DUMP").map_or_else(std::env::temp_dir, PathBuf::from);
+    let path = directory.join(format!("{name}.json"));
+    let written = serde_json::to_vec(&dump::dump(input)).map_err(std::io::Error::from);
+    match written.and_then(|bytes| std::fs::write(&path, bytes)) {
+        Ok(()) => println!("{name}: {}", path.display()),
+        Err(error) => println!("{name}: {}: {error}", path.display()),
     }
 }
 
