@@ -390,6 +390,22 @@ impl Heat {
     }
 }
 
+/// A placement somewhere between nothing moved and the cheapest that was found: what nodes cost, against the pods
+/// that move for it.
+///
+/// A point is what a search found on its compiled model. None was rehearsed, so carrying one out may cost a little
+/// more, as the plan itself does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontierPoint {
+    /// Pods that move.
+    pub moves: u32,
+    /// What the counted nodes cost then.
+    pub cost: MicroUsdPerHour,
+    /// The least price of an ordinary move at which this is the best of the points. At a lower one it is worth to
+    /// move on to the next. Zero for the cheapest.
+    pub move_price: MicroUsdPerHour,
+}
+
 /// What explains a plan. An unread report is not actionable.
 #[must_use = "an unread report is not actionable"]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -419,6 +435,10 @@ pub struct Report {
     /// largest share first. Small shares are left out.
     #[serde(default)]
     pub binding: Many<Binding>,
+    /// What moves buy: from nothing moved (but pending pods placed) to the cheapest that was found, fewest moves
+    /// first. None is beaten by another at every price of a move. Empty where the plan is not about cost.
+    #[serde(default)]
+    pub frontier: Few<FrontierPoint>,
 }
 
 /// The planner's answer.

@@ -141,6 +141,8 @@ fn pod() -> PodFact {
         do_not_disrupt: DoNotDisrupt::Until(Timestamp(3)),
         prefer_no_eviction: true,
         deletion_cost: -7,
+        move_cost: Some(2_500),
+        ready_after: Some(Millis(90_000)),
         excluded: false,
     }
 }
@@ -351,6 +353,10 @@ fn plan() -> Planned {
                 by: Bottleneck::AttachLimit { driver: name("pd.csi.storage.gke.io") },
                 share: Ppm(5),
             },
+        ]),
+        frontier: few(vec![
+            FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(4) },
+            FrontierPoint { moves: 2, cost: MicroUsdPerHour(1), move_price: MicroUsdPerHour(0) },
         ]),
     };
     Planned { plan, report }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use journal_schema::plan::{
-    Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput, PodAction,
-    PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
+    FrontierPoint, Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput,
+    PodAction, PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Objective, RightSizing};
 use journal_schema::reason::Reason;
@@ -86,6 +86,7 @@ pub(crate) fn assemble(
         waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
         unused: MicroUsdPerHour(waste.unused),
         binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
+        frontier: Few::default(),
     };
     let plan = Plan {
         iteration: input.iteration,
@@ -104,9 +105,14 @@ pub(crate) fn assemble(
     Ok(Planned { plan, report })
 }
 
-/// Adds what rules cost, which is sought once the plan is sound.
-pub(crate) fn explain(mut planned: Planned, relaxations: Vec<Relaxation>) -> Result<Planned, PlanError> {
+/// Adds what rules cost, which is sought once the plan is sound, and what moves buy.
+pub(crate) fn explain(
+    mut planned: Planned,
+    relaxations: Vec<Relaxation>,
+    frontier: Few<FrontierPoint>,
+) -> Result<Planned, PlanError> {
     planned.report.relaxations = many(relaxations, "relaxations")?;
+    planned.report.frontier = frontier;
     Ok(planned)
 }
 

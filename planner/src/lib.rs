@@ -12,6 +12,7 @@
 //!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
 //! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
+//!    `frontier` asks it again at other prices of a move, for what moves buy.
 //!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
@@ -37,6 +38,7 @@ mod counterfactual;
 mod counters;
 mod eligibility;
 pub mod forecast;
+mod frontier;
 mod groups;
 pub mod lint;
 mod model;
@@ -69,7 +71,7 @@ pub use offers::{MachineSpec, gke_allocatable, synthetic_pools};
 
 use journal_schema::plan::{Planned, PlanningInput};
 use journal_schema::policy::{Limits, Objective};
-use journal_schema::text::Name;
+use journal_schema::text::{Few, Name};
 
 use crate::bound::Problem;
 use crate::choice::Choice;
@@ -114,7 +116,8 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         threads: limits.threads,
     };
     let by_cost = input.policy.optimize.objective == Objective::Cost;
-    let found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
+    let mut found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
+    let frontier = if by_cost { frontier::explore(&model, &goal, &mut found) } else { Few::default() };
     let mut choice = Choice::new(&model, &goal, found);
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
     while let Some(candidate) = choice.next() {
@@ -134,7 +137,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
                 let estimated = relaxations(&model, bound);
                 let measured = by_cost && change.shifting.is_empty();
                 let list = if measured { counterfactual::measure(&found, estimated) } else { estimated };
-                return assemble::explain(planned, list);
+                return assemble::explain(planned, list, frontier);
             }
             Err(error) => refused = error,
         }

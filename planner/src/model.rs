@@ -16,6 +16,7 @@ use journal_schema::units::Resources;
 
 use crate::eligibility::{Standing, node_keeps, price_of, standings, unresolved_claim};
 use crate::groups::Groups;
+use crate::moves::{self, Starts};
 use crate::offers::{Offer, offers};
 use crate::relations::{Few, Relations};
 use crate::rules::{HOSTNAME, ZONE, node_affinity_matches, repelling_taint, volume_reaches};
@@ -171,6 +172,8 @@ pub(crate) struct Item<'a> {
     /// The host it is bound to; `None` when it is pending.
     pub(crate) home: Option<usize>,
     pub(crate) standing: Standing,
+    /// What it takes to move it, in thousandths of an ordinary move.
+    pub(crate) toll: i64,
 }
 
 /// The compiled input.
@@ -476,6 +479,7 @@ impl<'a> Model<'a> {
         let mut classes = Interner::new();
         let mut items = Vec::new();
         let mut pending = Vec::new();
+        let starts = Starts::new(&input.cluster);
         let free = PodFactStatics::default();
         // Row zero asks for nothing: it is the row of pods that never move.
         statics.id(StaticKey {
@@ -510,7 +514,7 @@ impl<'a> Model<'a> {
                 }
                 None => pending.push(index),
             }
-            items.push(Item { fact: pod, class, home, standing });
+            items.push(Item { fact: pod, class, home, standing, toll: moves::toll(pod, &starts, input.now) });
         }
         let compatible = table(input, &statics.values, &signatures);
         let least = |dim: usize| classes.values.iter().map(|class| class.request[dim]).min().unwrap_or(0);
@@ -533,7 +537,7 @@ impl<'a> Model<'a> {
         model.pin();
         model.keep_blocked();
         for host in &mut model.hosts {
-            host.toll = host.home.iter().map(|item| crate::moves::toll(model.items[*item].fact, input.now)).sum();
+            host.toll = host.home.iter().map(|item| model.items[*item].toll).sum();
         }
         model.drop_new_domains();
         model.by_price = (0..model.machines.len()).collect();

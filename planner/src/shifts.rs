@@ -11,7 +11,6 @@ use journal_schema::reason::Reason;
 
 use crate::eligibility::node_releases;
 use crate::model::Model;
-use crate::moves;
 use crate::rules::{term_matches, tolerates};
 use crate::sequence::{Change, Wave, joined};
 use crate::state::State;
@@ -122,7 +121,7 @@ pub(crate) fn change_of(model: &Model<'_>, steps: &[(usize, usize)], aim: Aim) -
 
 /// What it takes to move one, in thousandths of an ordinary move.
 pub(crate) fn toll_of(model: &Model<'_>, item: usize) -> i64 {
-    moves::toll(model.items[item].fact, model.input.now)
+    model.items[item].toll
 }
 
 /// What it takes to move these.

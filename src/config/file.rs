@@ -237,7 +237,8 @@ pub struct Optimize {
     pub node_usage: Percent,
     /// How much work the planner may do.
     pub limits: Limits,
-    /// Price of moving one pod, in dollars per hour: it is not moved to save less.
+    /// Price of moving one ordinary pod, in dollars per hour: it is not moved to save less. Some pods are dearer or
+    /// cheaper to move; the annotation `kinema.dev/move-cost` says how many ordinary moves one takes (0.1 to 1000).
     pub move_penalty: Dollars,
     /// Machines that may be booted.
     pub machine_types: MachineTypes,

@@ -37,6 +37,7 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
     table(view, &mut lines);
     money(view, &mut lines);
     objective(view, &mut lines);
+    frontier(view, &mut lines);
     relaxations(view, &mut lines);
     if detail.all {
         pods(view, &mut lines);
@@ -241,6 +242,32 @@ fn money(view: &PlanView, lines: &mut Vec<String>) {
         amount(MicroUsd(micro(&view.transition_cost).0)),
         count(view.moves.len(), "pod move")
     ));
+}
+
+/// What moves buy: a table, where there is a choice.
+fn frontier(view: &PlanView, lines: &mut Vec<String>) {
+    if view.frontier.len() < 2 {
+        return;
+    }
+    lines.push(String::new());
+    lines.push("  What moves buy (placements as searched; movePenalty chooses among them):".to_owned());
+    lines.push(format!(
+        "    {:>17} {:>13} {:>8} {:>15} {:>13}",
+        "pods move", "cost", "saves", "moves per $1/h", "movePenalty"
+    ));
+    for point in &view.frontier {
+        let share = format!("({})", percent(point.move_share));
+        let rate = point.moves_per_dollar.map_or_else(String::new, |moves| format!("{moves:.1}"));
+        let price = point.from_move_penalty.as_deref().map_or_else(String::new, |from| format!("from {from}"));
+        lines.push(format!(
+            "  {} {:>7} {share:>9} {:>13} {:>8} {rate:>15} {price:>13}",
+            if point.chosen { '*' } else { ' ' },
+            grouped(u64::from(point.moves)),
+            hourly(micro(&point.cost_per_hour)),
+            percent(point.savings),
+        ));
+    }
+    lines.push("  * this plan, rehearsed".to_owned());
 }
 
 /// What a plan comes to by the measure of its objective, where that is not cost.

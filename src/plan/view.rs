@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
-use journal_schema::facts::{Key, NodeFact};
+use journal_schema::facts::{Key, NodeFact, PodFact};
 use journal_schema::plan::{Basis, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
 use journal_schema::policy::Objective;
 use journal_schema::reason::Reason;
@@ -75,6 +75,9 @@ pub struct PlanView {
     pub verdicts: VerdictsView,
     /// What one relaxation would save, dearest first.
     pub relaxations: Vec<RelaxationView>,
+    /// What moves buy: placements from nothing moved to the cheapest that was found, fewest moves first, and among
+    /// them the plan. Empty where the plan is not about cost.
+    pub frontier: Vec<FrontierView>,
     /// What a reader should know of the input.
     pub warnings: Vec<String>,
     /// `Cost`, `Balance` or `NodeUsage`.
@@ -314,6 +317,29 @@ pub struct RelaxationView {
     pub saves: MicroUsdPerHour,
 }
 
+/// What some moves buy. But for the plan's own, a placement as it was searched, which was not rehearsed: carried out it
+/// may cost a little more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FrontierView {
+    /// Pods that move.
+    pub moves: u32,
+    /// Their share of the pods that run and are of no DaemonSet.
+    pub move_share: f64,
+    /// What the counted nodes cost then.
+    pub cost_per_hour: String,
+    /// (now - then) / now.
+    pub savings: f64,
+    /// Moves for each dollar an hour that is saved beyond what the placement before saves; none for the first, and
+    /// for a plan that saves no more.
+    pub moves_per_dollar: Option<f64>,
+    /// The least price of a move (`movePenalty`) at which this is the best of them; none for a plan that is no such
+    /// placement.
+    pub from_move_penalty: Option<String>,
+    /// Whether this is the plan.
+    pub chosen: bool,
+}
+
 /// A share as a number.
 fn share(ppm: Ppm) -> f64 {
     // Exact for every share that a person can mean: a million steps fit in a float.
@@ -446,6 +472,7 @@ impl PlanView {
                 .collect(),
             pending_pods: pods.iter().filter(|pod| matches!(pod.action, "Place" | "Unplaced")).cloned().collect(),
             verdicts: VerdictsView { nodes: node_verdicts(input, planned), pods },
+            frontier: frontier(input, planned),
             relaxations: planned
                 .report
                 .relaxations
@@ -478,6 +505,37 @@ impl PlanView {
             && self.moves.is_empty()
             && self.requests.is_empty()
     }
+}
+
+/// The points of the report, and the plan's own where it is none of them.
+fn frontier(input: &PlanningInput, planned: &Planned) -> Vec<FrontierView> {
+    let (plan, points) = (&planned.plan, &planned.report.frontier);
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let running = |pod: &&PodFact| pod.node.is_some() && !pod.finished() && !pod.mirror && !pod.of_daemon_set();
+    let pods = input.cluster.pods.values().filter(running).count();
+    let own = (u32::try_from(plan.moves.len()).unwrap_or(u32::MAX), plan.cost_after);
+    let mut rows: Vec<(u32, MicroUsdPerHour, Option<MicroUsdPerHour>)> =
+        points.iter().map(|point| (point.moves, point.cost, Some(point.move_price))).collect();
+    if !rows.iter().any(|(moves, cost, _)| (*moves, *cost) == own) {
+        rows.push((own.0, own.1, None));
+    }
+    rows.sort_by_key(|(moves, cost, price)| (*moves, std::cmp::Reverse(*cost), *price));
+    let row = |(moves, cost, price): (u32, MicroUsdPerHour, Option<MicroUsdPerHour>)| {
+        let before = points.iter().rfind(|point| point.moves < moves && point.cost > cost);
+        FrontierView {
+            moves,
+            move_share: share(Ppm::of(i64::from(moves), i64::try_from(pods).unwrap_or(i64::MAX))),
+            cost_per_hour: cost.to_string(),
+            savings: share(Ppm::of(plan.cost_now.0 - cost.0, plan.cost_now.0)),
+            moves_per_dollar: before
+                .map(|before| f64::from(moves - before.moves) * 1e6 / (before.cost.0 - cost.0) as f64),
+            from_move_penalty: price.map(|price| price.to_string()),
+            chosen: (moves, cost) == own,
+        }
+    };
+    rows.into_iter().map(row).collect()
 }
 
 fn binding(binding: &Binding) -> BindingView {

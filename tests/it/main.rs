@@ -11,4 +11,5 @@ mod plan;
 mod readme;
 mod run;
 mod simulate;
+mod small_clusters;
 mod support;

@@ -49,6 +49,15 @@ fn every_money_figure_of_the_json_is_consistent() {
     assert!((after - money(&json["lowerBoundPerHour"]) - wasted).abs() < 1e-9, "{wasted}");
     let shares = json["binding"].as_array().expect("a list").iter().map(|binding| binding["share"].as_f64());
     assert!(shares.clone().count() > 0 && shares.flatten().all(|share| (0.0..=1.0).contains(&share)));
+    let points = json["frontier"].as_array().expect("a list");
+    let costs: Vec<f64> = points.iter().map(|point| money(&point["costPerHour"])).collect();
+    assert!((costs[0] - now).abs() < 1e-9 && points[0]["moves"] == 0, "nothing moved costs what it costs now");
+    assert!(points.len() > 2 && costs.is_sorted_by(|one, next| one > next), "{costs:?}");
+    let chosen: Vec<f64> =
+        points.iter().zip(&costs).filter(|(point, _)| point["chosen"] == true).map(|(_, cost)| *cost).collect();
+    assert!(matches!(chosen[..], [cost] if (cost - after).abs() < 1e-9), "{chosen:?}");
+    let rates: Vec<f64> = points.iter().filter_map(|point| point["movesPerDollar"].as_f64()).collect();
+    assert!(rates.len() + 1 == points.len() && rates.is_sorted(), "each further dollar costs more moves: {rates:?}");
     let leaving = nodes.iter().filter(|node| node["action"] == "Remove").count();
     assert_eq!(leaving, json["nodesToRemove"].as_array().expect("a list").len());
     let pods = json["verdicts"]["pods"].as_array().expect("a list");

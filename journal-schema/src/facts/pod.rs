@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DoNotDisrupt, Key, Labels, PodSpecFact, WorkloadId, WorkloadKind};
 use crate::shared::Shared;
 use crate::text::Name;
-use crate::units::Timestamp;
+use crate::units::{Millis, Timestamp};
 
 /// What owns a pod or a ReplicaSet (the controller reference).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,6 +98,12 @@ pub struct PodFact {
     /// `controller.kubernetes.io/pod-deletion-cost`.
     #[serde(default)]
     pub deletion_cost: i32,
+    /// `kinema.dev/move-cost`: what it takes to move it, in thousandths of an ordinary move.
+    #[serde(default)]
+    pub move_cost: Option<u32>,
+    /// How long after it was bound it became ready, for the last time; `None` while it is not.
+    #[serde(default)]
+    pub ready_after: Option<Millis>,
     /// `kinema.dev/exclude` or `kinema.dev/pause` is set on the pod.
     #[serde(default)]
     pub excluded: bool,
@@ -123,6 +129,8 @@ impl PodFact {
             do_not_disrupt: DoNotDisrupt::No,
             prefer_no_eviction: false,
             deletion_cost: 0,
+            move_cost: None,
+            ready_after: None,
             excluded: false,
         }
     }

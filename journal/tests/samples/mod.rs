@@ -134,6 +134,8 @@ pub fn pod(name: &str) -> PodFact {
         do_not_disrupt: DoNotDisrupt::Always,
         prefer_no_eviction: false,
         deletion_cost: -1000,
+        move_cost: None,
+        ready_after: Some(Millis(4_000)),
         excluded: false,
     }
 }
@@ -307,6 +309,7 @@ pub fn planned() -> Planned {
             waste_of_added: list(vec![MicroUsdPerHour(0)]),
             unused: MicroUsdPerHour(0),
             binding: list(vec![]),
+            frontier: list(vec![FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(0) }]),
         },
     }
 }

@@ -1,7 +1,17 @@
-//! Plans and what they are worth: `cargo bench -p planner --bench plan [-- NAME…]`.
+//! Plans and what they are worth: `cargo bench -p planner --bench plan [-- FIGURE… NAME…]`.
 //!
-//! For each cluster: time and memory of a plan, its cost and the proven bound, moves, and what rivals end
-//! with. All but the time and the memory are the same on every run and on every machine. Clusters of
+//! For each cluster whose name contains a NAME, the figures that are asked for:
+//! - `plans`, by default: time and memory of a plan, its cost and the proven bound, moves, and what rivals end with;
+//! - `frontier`: what moves buy, as the plan's report says;
+//! - `prices`: cost and moves of plans at several prices of a move;
+//! - `evictions`: at the cost that Karpenter ends with, how many pods it evicts and how many a plan moves;
+//! - `churn`: a plan of the cluster that the plan before left behind, after 1 % and 5 % of the pods were replaced;
+//! - `first`: how soon there is a plan that is cheaper than what every rival ends with.
+//!
+//! `dump` writes each of them as `kubectl get -o json` would print it, for `kinema plan --cluster FILE`, into the
+//! directory that KINEMA_DUMP names, or else that for temporary files.
+//!
+//! All but the time and the memory are the same on every run and on every machine. Clusters of
 //! published traces and start states are read from the directory that KINEMA_DATA names, `../shared/data`
 //! beside the project by default.
 
@@ -12,8 +22,12 @@
 #[allow(dead_code, unreachable_pub)]
 mod synthetic;
 
+mod aftermath;
+mod dump;
+mod figures;
 mod instances;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use journal_schema::plan::PlanningInput;
@@ -45,21 +59,64 @@ fn cpu_seconds() -> f64 {
     ticks as f64 / 100.0
 }
 
-fn above(cost: MicroUsdPerHour, bound: MicroUsdPerHour) -> f64 {
+/// By how many percent a cost is above another.
+fn percent_above(cost: MicroUsdPerHour, bound: MicroUsdPerHour) -> f64 {
     (cost.0 - bound.0) as f64 * 100.0 / bound.0.max(1) as f64
 }
 
+type Figure = fn(&PlanningInput);
+
+/// What may be asked for besides `plans`.
+const FIGURES: [(&str, Figure); 5] = [
+    ("frontier", figures::frontier),
+    ("prices", figures::prices),
+    ("evictions", figures::evictions),
+    ("churn", figures::churn),
+    ("first", figures::first),
+];
+
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    println!("cluster: nodes / pods | wall, CPU, peak memory | $/h now, after, bound | above the bound | pods moved");
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let is_figure = |arg: &String| arg == "plans" || arg == "dump" || FIGURES.iter().any(|(name, _)| name == arg);
+    let (asked, wanted): (Vec<String>, Vec<String>) = arguments.into_iter().partition(is_figure);
+    let plans = asked.is_empty() || asked.iter().any(|figure| figure == "plans");
+    if plans {
+        println!(
+            "cluster: nodes / pods | wall, CPU, peak memory | $/h now, after, bound | above the bound | moves, share of the pods | digest"
+        );
+    }
     for (name, make) in instances::all() {
         if !(wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))) {
             continue;
         }
-        match make() {
-            Ok(input) => measure(name, &input),
-            Err(missing) => println!("{name}: not measured: {missing}"),
+        let input = match make() {
+            Ok(input) => input,
+            Err(missing) => {
+                println!("{name}: not measured: {missing}");
+                continue;
+            }
+        };
+        if asked.iter().any(|figure| figure == "dump") {
+            write(name, &input);
         }
+        if plans {
+            measure(name, &input);
+        }
+        for (figure, print) in FIGURES.iter().filter(|(figure, _)| asked.iter().any(|asked| asked == figure)) {
+            println!("{name}, {figure}:");
+            print(&input);
+        }
+    }
+}
+
+/// Writes a cluster into a file and says where.
+fn write(name: &str, input: &PlanningInput) {
+    let directory = std::env::var_os("KINEMA_DUMP").map_or_else(std::env::temp_dir, PathBuf::from);
+    let path = directory.join(format!("{name}.json"));
+    let written = serde_json::to_vec(&dump::dump(input)).map_err(std::io::Error::from);
+    match written.and_then(|bytes| std::fs::write(&path, bytes)) {
+        Ok(()) => println!("{name}: {}", path.display()),
+        Err(error) => println!("{name}: {}: {error}", path.display()),
     }
 }
 
@@ -78,12 +135,13 @@ fn measure(name: &str, input: &PlanningInput) {
     let plan = &planned.plan;
     let digest = journal_schema::codec::digest(&planned).map(|digest| digest.to_string()).unwrap_or_default();
     println!(
-        "{name}: {nodes} / {pods} | {wall:.2} s, {cpu:.2} s, {peak} MiB | {} {} {} | {:.2} % | {} | {}",
+        "{name}: {nodes} / {pods} | {wall:.2} s, {cpu:.2} s, {peak} MiB | {} {} {} | {:.2} % | {}, {:.1} % | {}",
         plan.cost_now,
         plan.cost_after,
         plan.lower_bound,
-        above(plan.cost_after, plan.lower_bound),
+        percent_above(plan.cost_after, plan.lower_bound),
         plan.moves.len(),
+        plan.moves.len() as f64 * 100.0 / figures::movable(input).max(1) as f64,
         &digest[..12.min(digest.len())],
     );
     if pods > MOST_PODS_FOR_RIVALS {
@@ -96,7 +154,7 @@ fn measure(name: &str, input: &PlanningInput) {
             "  {}: {} | {:.2} % | {} moved, {} evictions in {} commands, {} pending | {:.1} s CPU",
             rival.name(),
             after.cost,
-            above(after.cost, plan.lower_bound),
+            percent_above(after.cost, plan.lower_bound),
             after.moved,
             after.evictions,
             after.commands,

@@ -1,4 +1,5 @@
-//! What the report says of the distance between cost and bound sums to that distance.
+//! What the report says of the distance between cost and bound sums to that distance, and what it says that moves buy
+//! is in order.
 
 use journal_schema::plan::{NodeAction, Planned};
 use journal_schema::units::{MicroUsdPerHour, Ppm};
@@ -8,6 +9,25 @@ use super::{Check, Findings};
 pub(super) fn check(planned: &Planned, findings: &mut Findings) {
     waste(planned, findings);
     binding(planned, findings);
+    frontier(planned, findings);
+}
+
+/// Each point takes more moves than the one before, costs less, and is best at lower prices of a move.
+fn frontier(planned: &Planned, findings: &mut Findings) {
+    let points = &planned.report.frontier;
+    for pair in points.windows(2) {
+        let (one, next) = (pair[0], pair[1]);
+        if one.moves >= next.moves || one.cost <= next.cost || one.move_price <= next.move_price {
+            findings.error(
+                Check::Certificate,
+                format_args!("{} moves for {} stand before {} for {}", one.moves, one.cost, next.moves, next.cost),
+            );
+        }
+    }
+    if let Some(last) = points.last().filter(|last| last.move_price != MicroUsdPerHour::ZERO) {
+        findings
+            .error(Check::Certificate, format_args!("the cheapest point is best from {} a move on", last.move_price));
+    }
 }
 
 fn waste(planned: &Planned, findings: &mut Findings) {

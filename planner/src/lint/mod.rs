@@ -76,7 +76,8 @@ pub enum Check {
     Cost,
     /// The lower bound is not above the cost.
     LowerBound,
-    /// What the report says of the distance between cost and bound sums to it, and no node wastes less than nothing.
+    /// What the report says of the distance between cost and bound sums to it, no node wastes less than nothing, and
+    /// what moves buy is in order.
     Certificate,
     /// A change of requests is the forecast's, within its bounds.
     Requests,

@@ -103,6 +103,34 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
     }
 }
 
+/// Empties nodes as [`drain`] does, at falling prices of a move, and gives the placement at the end of each. What could
+/// not be emptied once is not tried again: room only shrinks.
+pub(super) fn drain_by_stages<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, prices: &[i64]) -> Vec<State<'m, 'a>> {
+    let (mut state, base) = (kept.clone(), kept.lonely());
+    let mut left: Vec<usize> =
+        (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
+    let mut stages = Vec::new();
+    for move_penalty in prices {
+        let goal = Goal { move_penalty: *move_penalty, ..*goal };
+        let saving = |host: usize| {
+            let node = &state.model.hosts[host];
+            node.price.unwrap_or(0) - node.toll * goal.move_penalty / MOVE
+        };
+        let (mut worthwhile, later): (Vec<usize>, Vec<usize>) = left.into_iter().partition(|host| saving(*host) > 0);
+        worthwhile.sort_by_cached_key(|host| {
+            let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
+            (runs - saving(*host) * 1000, *host)
+        });
+        let hosts = roomy(&state);
+        for host in worthwhile {
+            try_close(&mut state, &goal, &hosts, host, base);
+        }
+        left = later;
+        stages.push(state.clone());
+    }
+    stages
+}
+
 /// Closes one node if that lowers the price.
 fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], host: usize, base: u32) -> bool {
     let before = goal.price(state);

@@ -6,6 +6,7 @@
 
 mod drain;
 mod exact;
+mod ladder;
 mod parts;
 mod pool;
 pub(crate) mod random;
@@ -14,6 +15,8 @@ mod starts;
 mod trial;
 
 pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
+pub(crate) use ladder::climb;
+pub(crate) use parts::all_steps;
 
 use ruin::{Ground, HEAT_PERCENT, Pace, Scope};
 use starts::Seldom;

@@ -8,6 +8,7 @@
 use super::random::Random;
 use super::ruin::{Ground, HEAT_PERCENT, Pace, Scope, improve};
 use super::{Goal, spread_kept};
+use crate::model::Model;
 use crate::parallel::in_parallel;
 use crate::state::State;
 
@@ -27,10 +28,8 @@ pub(super) fn improve_all<'m, 'a>(
     ground: &Ground,
     goal: &Goal<'_>,
 ) -> State<'m, 'a> {
-    let leaving = start.model.hosts.iter().filter(|host| host.keep.is_none()).count();
     let share = |steps: u64| u32::try_from(steps).unwrap_or(u32::MAX);
-    let steps = u64::from(goal.steps) * u64::try_from(leaving.max(NODES_PER_STEPS)).unwrap_or(1)
-        / u64::try_from(NODES_PER_STEPS).unwrap_or(1);
+    let steps = all_steps(start.model, goal);
     let pace = Pace { steps: share(steps), heat_percent: HEAT_PERCENT, seed: goal.seed };
     let lonely = present.lonely();
     let open = start.open.iter().filter(|open| **open).count();
@@ -70,6 +69,13 @@ pub(super) fn improve_all<'m, 'a>(
         }
     }
     state
+}
+
+/// The goal's steps, in proportion to the nodes that may leave.
+pub(crate) fn all_steps(model: &Model<'_>, goal: &Goal<'_>) -> u64 {
+    let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
+    u64::from(goal.steps) * u64::try_from(leaving.max(NODES_PER_STEPS)).unwrap_or(1)
+        / u64::try_from(NODES_PER_STEPS).unwrap_or(1)
 }
 
 /// How many hosts of a part are open.

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::ruin::{Ground, Scope, Search};
 use super::{Goal, drain, spread_kept};
 use crate::bound::{Filling, KindKey};
+use crate::moves::MOVE;
 use crate::state::State;
 
 /// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
@@ -35,6 +36,20 @@ pub(super) fn close_wasteful<'m, 'a>(
     nodes.truncate(nodes.len() * percent / 100);
     empty(&mut state, &mut search, nodes.into_iter().map(|(_, host)| host));
     pour(state, search)
+}
+
+/// The share in percent, rounded up, of the nodes that may leave which cost more than their pods are worth and
+/// their moves take.
+pub(super) fn too_dear(state: &State<'_, '_>, goal: &Goal<'_>) -> usize {
+    let model = state.model;
+    let nodes: Vec<usize> =
+        (0..state.nodes()).filter(|host| state.open[*host] && model.hosts[*host].keep.is_none()).collect();
+    let dear = |host: &&usize| {
+        let node = &model.hosts[**host];
+        let runs: i64 = state.pods[**host].iter().map(|item| goal.bound.worth[model.items[*item].class]).sum();
+        (node.price.unwrap_or(0) - node.toll * goal.move_penalty / MOVE) * 1000 > runs
+    };
+    (nodes.iter().filter(dear).count() * 100).div_ceil(nodes.len().max(1))
 }
 
 /// Closes all nodes that may leave, and fills hosts as the bound's program would, as often as whole hosts allow; what

@@ -8,8 +8,8 @@ use journal_schema::facts::{
     TaintEffect, UpdateStrategy, WorkloadFact, WorkloadId, WorkloadKind,
 };
 use journal_schema::plan::{
-    Balance, Cluster, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned,
-    PlanningInput, PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
+    Balance, Cluster, FrontierPoint, Managed, Move, MoveMethod, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan,
+    Planned, PlanningInput, PodAction, PodVerdict, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Actuation, Policy, RightSizing, SingleReplica};
 use journal_schema::reason::Reason;
@@ -24,6 +24,10 @@ const NOW: Timestamp = Timestamp(86_400_000);
 
 fn many<T>(items: Vec<T>) -> Many<T> {
     Many::new(items).unwrap()
+}
+
+fn point(moves: u32, cost: i64, move_price: i64) -> FrontierPoint {
+    FrontierPoint { moves, cost: MicroUsdPerHour(cost), move_price: MicroUsdPerHour(move_price) }
 }
 
 /// Changes a list in place.
@@ -257,6 +261,7 @@ fn planned(input: &PlanningInput) -> Planned {
             waste_of_added: many(vec![MicroUsdPerHour(6_000)]),
             unused: MicroUsdPerHour(4_000),
             binding: Many::default(),
+            frontier: few(vec![point(0, 600_000, 90_000), point(3, 330_000, 25_000), point(5, 280_000, 0)]),
         },
     }
 }
@@ -392,6 +397,16 @@ fn the_certificate() {
             edit(&mut p.report.nodes, |nodes| nodes.iter_mut().for_each(|n| n.waste.0 = -n.waste.0));
             p.report.unused.0 = 44_000;
         }),
+        ("more moves cost more", Check::Certificate, |_, p| {
+            p.report.frontier = few(vec![point(0, 5, 9), point(1, 6, 0)])
+        }),
+        ("fewer moves cost less", Check::Certificate, |_, p| {
+            p.report.frontier = few(vec![point(2, 6, 9), point(1, 5, 0)])
+        }),
+        ("moves buy more and more", Check::Certificate, |_, p| {
+            p.report.frontier = few(vec![point(0, 9, 1), point(1, 8, 2), point(2, 6, 0)]);
+        }),
+        ("the cheapest has a price", Check::Certificate, |_, p| p.report.frontier = few(vec![point(0, 9, 1)])),
         ("a node that leaves wastes", Check::Certificate, |_, p| {
             edit(&mut p.report.nodes, |nodes| {
                 nodes.iter_mut().filter(|n| n.action == NodeAction::Remove).take(1).for_each(|n| n.waste.0 = 1);

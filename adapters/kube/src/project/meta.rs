@@ -24,6 +24,8 @@ pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost"
 pub const EXCLUDE: &str = "kinema.dev/exclude";
 /// Ours: leave it alone for now.
 pub const PAUSE: &str = "kinema.dev/pause";
+/// Ours: what it takes to move this pod, in ordinary moves (`2`, `0.5`).
+pub const MOVE_COST: &str = "kinema.dev/move-cost";
 /// The kubelet's copy of a static pod.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// GKE: the machine's numeric id.

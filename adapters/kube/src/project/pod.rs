@@ -1,7 +1,8 @@
 //! Pods and namespaces.
 
 use journal_schema::facts::{Kind, NamespaceFact, Object, PodFact, PodPhase};
-use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec};
+use journal_schema::units::Millis;
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodCondition, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{IdentityError, Notes, Project, Projected, meta, pod_spec};
@@ -29,6 +30,41 @@ fn safe_to_evict(meta: &ObjectMeta) -> Option<bool> {
     }
 }
 
+/// Least and most that a pod may be said to take to move, in thousandths of an ordinary move.
+const MOVE_COST: std::ops::RangeInclusive<u32> = 100..=1_000_000;
+
+/// `move-cost` in thousandths of an ordinary move. What cannot be read is named, so that the pod is left where it is:
+/// whoever wrote it meant to say something of its moves.
+fn move_cost(notes: &mut Notes, meta: &ObjectMeta) -> Option<u32> {
+    let text = meta::annotation(meta, meta::MOVE_COST)?;
+    let cost = thousandths(text.trim()).filter(|cost| MOVE_COST.contains(cost));
+    if cost.is_none() {
+        notes.unknown(format!("annotation {} that is no number from 0.1 to 1000", meta::MOVE_COST));
+    }
+    cost
+}
+
+/// A decimal of at most three digits after the point, in thousandths.
+fn thousandths(text: &str) -> Option<u32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 3 {
+        return None;
+    }
+    let part: u32 = format!("{part:0<3}").parse().ok()?;
+    whole.parse::<u32>().ok()?.checked_mul(1_000)?.checked_add(part)
+}
+
+/// From being bound to being ready, by the times at which the conditions came to hold.
+fn ready_after(conditions: &[PodCondition]) -> Option<Millis> {
+    let since = |kind: &str| {
+        let condition = conditions.iter().find(|c| c.type_ == kind && c.status == "True")?;
+        condition.last_transition_time.as_ref().map(meta::time)
+    };
+    let took = since("Ready")?.since(since("PodScheduled")?);
+    (took >= Millis::ZERO).then_some(took)
+}
+
 impl Project for Pod {
     const KIND: Kind = Kind::Pod;
 
@@ -53,6 +89,7 @@ impl Project for Pod {
             // What the ReplicaSet controller cannot read counts as zero there, too.
             Some(text) => text.parse().unwrap_or(0),
         };
+        let move_cost = move_cost(&mut notes, meta);
         let fact = PodFact {
             key: meta::key(meta)?,
             uid: meta::uid(meta)?,
@@ -72,6 +109,8 @@ impl Project for Pod {
             do_not_disrupt: meta::do_not_disrupt(meta),
             prefer_no_eviction: meta::annotation(meta, meta::PREFER_NO_EVICTION).is_some_and(|value| value != "false"),
             deletion_cost,
+            move_cost,
+            ready_after: ready_after(conditions),
             excluded: meta::excluded(meta),
         };
         Ok(notes.done(Object::Pod(fact)))

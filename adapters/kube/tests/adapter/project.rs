@@ -2,7 +2,7 @@
 
 use adapter_kube::project::{Project, Projected};
 use journal_schema::facts::*;
-use journal_schema::units::{Bytes, MilliCpu, Timestamp};
+use journal_schema::units::{Bytes, MilliCpu, Millis, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
@@ -256,6 +256,60 @@ fn annotations_of_pods() {
     assert_eq!(annotated("karpenter.sh/do-not-disrupt", "true").do_not_disrupt, DoNotDisrupt::Always);
     let plain = annotated("other", "x");
     assert_eq!((plain.mirror, plain.excluded, plain.deletion_cost, plain.prefer_no_eviction), (false, false, 0, false));
+}
+
+/// A cost that cannot be read is a rule that is not understood: the pod stays where it is, and its verdict says why.
+#[test]
+fn what_it_takes_to_move_a_pod_is_said_in_ordinary_moves() {
+    let annotated = |value: &str| {
+        pod_of(&format!("  annotations: {{\"kinema.dev/move-cost\": \"{value}\"}}\n"), "  containers: []\n", "")
+    };
+    for (text, expected) in
+        [("2", 2_000), ("0.5", 500), ("1.25", 1_250), ("1000", 1_000_000), ("0.1", 100), (" 3 ", 3_000), ("0.125", 125)]
+    {
+        let fact = annotated(text);
+        assert_eq!((fact.move_cost, fact.spec.unknown.len()), (Some(expected), 0), "{text}");
+    }
+    for rubbish in [
+        "",
+        "dear",
+        "-1",
+        "+2",
+        "0",
+        "0.05",
+        "1000.001",
+        "1.2345",
+        "1e3",
+        "2.",
+        ".5",
+        "1,5",
+        "99999999999999999999",
+        "٣",
+    ] {
+        let fact = annotated(rubbish);
+        assert_eq!(fact.move_cost, None, "{rubbish}");
+        assert_eq!(
+            names(&fact.spec.unknown),
+            ["annotation kinema.dev/move-cost that is no number from 0.1 to 1000"],
+            "{rubbish}"
+        );
+    }
+    assert_eq!(pod_of("", "  containers: []\n", "").move_cost, None);
+}
+
+#[test]
+fn a_pod_tells_how_long_it_took_to_be_ready() {
+    let status = |ready: &str, at: i64| {
+        format!(
+            "  conditions:\n  - {{type: PodScheduled, status: \"True\", lastTransitionTime: \"1970-01-01T00:00:10Z\"}}\n  - {{type: Ready, status: \"{ready}\", lastTransitionTime: \"1970-01-01T00:00:{at:02}Z\"}}\n"
+        )
+    };
+    let after = |ready: &str, at: i64| pod_of("", "  containers: []\n", &status(ready, at)).ready_after;
+    assert_eq!(after("True", 45), Some(Millis(35_000)));
+    assert_eq!(after("False", 45), None);
+    assert_eq!(after("True", 9), None, "no pod is ready before it is bound");
+    let without = "  conditions:\n  - {type: Ready, status: \"True\", lastTransitionTime: \"1970-01-01T00:00:45Z\"}\n";
+    assert_eq!(pod_of("", "  containers: []\n", without).ready_after, None);
 }
 
 #[test]
