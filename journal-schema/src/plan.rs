@@ -110,7 +110,7 @@ pub struct NodeToAdd {
     pub zone: Name,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price.
+    /// Effective price by the policy's pricing, commitments left aside.
     pub price: MicroUsdPerHour,
 }
 
@@ -131,7 +131,7 @@ pub struct NodeToRemove {
     pub zone: Name,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price.
+    /// Effective price by the policy's pricing, commitments left aside.
     pub price: MicroUsdPerHour,
 }
 
@@ -238,7 +238,8 @@ pub struct Plan {
     pub waves: Many<Wave>,
     /// Requests to change, by workload and container.
     pub requests: Many<RequestChange>,
-    /// What the counted nodes cost now. Nodes that may not be removed count, when their price is known.
+    /// What the counted nodes cost now, by the policy's pricing: their effective prices less what commitments
+    /// cover. Nodes that may not be removed count, when their price is known.
     pub cost_now: MicroUsdPerHour,
     /// What they cost after the plan.
     pub cost_after: MicroUsdPerHour,
@@ -390,6 +391,23 @@ impl Heat {
     }
 }
 
+/// How far a commitment of the policy is used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommitmentUse {
+    /// Machine type.
+    pub machine_type: Name,
+    /// Region.
+    pub region: Name,
+    /// Machines that are paid for whether they run or not.
+    pub committed: u32,
+    /// Machines of the kind now, on demand.
+    pub now: u32,
+    /// The same after the plan.
+    pub after: u32,
+    /// What each that is paid for costs less.
+    pub covers: MicroUsdPerHour,
+}
+
 /// What explains a plan. An unread report is not actionable.
 #[must_use = "an unread report is not actionable"]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -419,6 +437,9 @@ pub struct Report {
     /// largest share first. Small shares are left out.
     #[serde(default)]
     pub binding: Many<Binding>,
+    /// Commitments of the policy by machine type and region, those whose price is known.
+    #[serde(default)]
+    pub commitments: Few<CommitmentUse>,
 }
 
 /// The planner's answer.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::CapacityType;
 use crate::facts::Selector;
 use crate::text::{Few, Name};
-use crate::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
+use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 
 /// How far kinema may go by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,6 +163,53 @@ pub enum Objective {
     NodeUsage,
 }
 
+/// Which price of a machine counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PriceBasis {
+    /// The list price of an hour.
+    #[default]
+    List,
+    /// That of an hour of a machine that runs all month: list prices on demand, less the sustained-use discount of
+    /// the machine family.
+    SustainedUse,
+}
+
+/// What it costs when the cloud takes a spot machine back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpotInterruption {
+    /// How often a spot machine is expected to be taken back within 30 days; one is 1,000,000.
+    pub per_thirty_days: Ppm,
+    /// What each time costs.
+    pub cost: MicroUsd,
+}
+
+/// Machines that are paid for whether they run or not: the first `count` of them on demand cost nothing more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Commitment {
+    /// Machine type.
+    pub machine_type: Name,
+    /// Region.
+    pub region: Name,
+    /// How many.
+    pub count: u32,
+}
+
+/// What a machine is reckoned to cost beyond its list price, or less. The journal keeps list prices: a plan's are
+/// worked out from them by this.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pricing {
+    /// Which price of a machine counts.
+    pub basis: PriceBasis,
+    /// What the boot disk of a node costs.
+    pub boot_disk: MicroUsdPerHour,
+    /// What it costs that spot machines are taken back.
+    pub spot_interruption: SpotInterruption,
+    /// Machines that are paid for already. Those of one type and region add up.
+    pub commitments: Few<Commitment>,
+}
+
 /// What the planner may choose from, and what it minimises.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -183,8 +230,10 @@ pub struct Optimize {
     pub capacity_types: Few<CapacityType>,
     /// Most nodes the cluster may have during the transition.
     pub max_nodes: Option<u32>,
-    /// Most the cluster may cost during the transition.
+    /// Most the cluster may cost during the transition, where no commitment covers a new machine.
     pub max_cost: Option<MicroUsdPerHour>,
+    /// What machines are reckoned to cost.
+    pub pricing: Pricing,
 }
 
 impl Default for Optimize {
@@ -199,6 +248,7 @@ impl Default for Optimize {
             capacity_types: Few::default(),
             max_nodes: None,
             max_cost: None,
+            pricing: Pricing::default(),
         }
     }
 }

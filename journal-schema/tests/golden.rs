@@ -352,6 +352,14 @@ fn plan() -> Planned {
                 share: Ppm(5),
             },
         ]),
+        commitments: few(vec![CommitmentUse {
+            machine_type: name("n2-standard-4"),
+            region: name("us-central1"),
+            committed: 2,
+            now: 1,
+            after: 3,
+            covers: MicroUsdPerHour(190_000),
+        }]),
     };
     Planned { plan, report }
 }

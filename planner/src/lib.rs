@@ -7,7 +7,8 @@
 //! How it works, in the order of the modules:
 //! 1. `rules` answers, on plain facts, whether a rule of Kubernetes is met.
 //! 2. `eligibility` says which nodes may leave and which pods may move, and how.
-//! 3. [`offers`] says which machines may be booted and what they offer once system pods run there.
+//! 3. [`offers`] says which machines may be booted and what they offer once system pods run there; [`mod@pricing`]
+//!    what machines cost by the policy, and `commitments` what is paid for already.
 //! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
 //!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
 //! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
@@ -33,6 +34,7 @@ mod balance;
 mod binding;
 mod bound;
 mod choice;
+mod commitments;
 mod counterfactual;
 mod counters;
 mod eligibility;
@@ -45,6 +47,7 @@ pub mod offers;
 mod outlook;
 mod parallel;
 mod placement;
+pub mod pricing;
 mod relations;
 mod relaxations;
 mod relief;
@@ -71,7 +74,6 @@ use journal_schema::plan::{Planned, PlanningInput};
 use journal_schema::policy::{Limits, Objective};
 use journal_schema::text::Name;
 
-use crate::bound::Problem;
 use crate::choice::Choice;
 use crate::counterfactual::Found;
 use crate::model::Model;
@@ -102,9 +104,10 @@ pub enum PlanError {
 /// # Errors
 /// See [`PlanError`].
 pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
-    let model = Model::new(input);
+    let mut model = Model::new(input);
+    let guide = bound::of(&model, &|item| model.items[item].standing.blocked.is_none());
+    model.weigh(&guide.relief);
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
-    let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
@@ -121,7 +124,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
-        let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
+        let fewer = if all { None } else { Some(bound::of(&model, &placed)) };
         let bound = fewer.as_ref().unwrap_or(&guide);
         let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
         let sound = verify::verify(&model, &candidate.change, &candidate.rehearsal)

@@ -14,7 +14,8 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
-use crate::eligibility::{Standing, node_keeps, price_of, standings, unresolved_claim};
+use crate::commitments::{Account, Commitments, Tariff};
+use crate::eligibility::{Standing, node_keeps, standings, tariff_of, unresolved_claim};
 use crate::groups::Groups;
 use crate::offers::{Offer, offers};
 use crate::relations::{Few, Relations};
@@ -121,7 +122,10 @@ pub(crate) struct Signature {
 pub(crate) struct Host<'a> {
     pub(crate) fact: &'a NodeFact,
     pub(crate) sig: usize,
-    /// Micro-USD per hour, where known.
+    /// What it costs, where known.
+    pub(crate) tariff: Option<Tariff>,
+    /// What it is weighed at against others, in micro-USD per hour: less than it costs where it may be covered by
+    /// a commitment.
     pub(crate) price: Option<i64>,
     /// Why it must stay; `None` when it may leave.
     pub(crate) keep: Option<Reason>,
@@ -180,6 +184,7 @@ pub(crate) struct Model<'a> {
     pub(crate) dims: usize,
     pub(crate) hosts: Vec<Host<'a>>,
     pub(crate) machines: Vec<Machine>,
+    pub(crate) commitments: Commitments,
     /// All machines, cheapest first.
     pub(crate) by_price: Vec<usize>,
     pub(crate) items: Vec<Item<'a>>,
@@ -439,16 +444,19 @@ impl<'a> Model<'a> {
             }
         }
 
+        let commitments = Commitments::new(input);
         let mut signatures = Interner::new();
         let mut hosts: Vec<Host<'a>> = Vec::new();
         for node in input.cluster.nodes.values() {
             let sig = signatures.id(mentioned.signature(&node.labels, &node.taints, &node.name));
             let mut room = vector(&extra, &node.allocatable);
             set_attach_limits(input, &extra, Some(&node.name), &mut room);
+            let tariff = tariff_of(input, &commitments, node);
             hosts.push(Host {
                 fact: node,
                 sig,
-                price: price_of(input, node),
+                tariff,
+                price: tariff.map(|tariff| tariff.paid),
                 keep: node_keeps(input, node, waiver),
                 // What is not known of a node may be a reason not to run there.
                 receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
@@ -458,7 +466,7 @@ impl<'a> Model<'a> {
                 room,
             });
         }
-        let machines: Vec<Machine> = offers(input)
+        let machines: Vec<Machine> = offers(input, &commitments)
             .into_iter()
             .map(|offer| {
                 let sig = signatures.id(mentioned.signature(&offer.labels, &offer.taints, crate::rules::NEW_NODE_NAME));
@@ -522,6 +530,7 @@ impl<'a> Model<'a> {
             dims,
             hosts,
             machines,
+            commitments,
             by_price: Vec::new(),
             groups: Arc::new(Groups::new(input, &items)),
             items,
@@ -536,10 +545,37 @@ impl<'a> Model<'a> {
             host.toll = host.home.iter().map(|item| crate::moves::toll(model.items[*item].fact, input.now)).sum();
         }
         model.drop_new_domains();
-        model.by_price = (0..model.machines.len()).collect();
-        model.by_price.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
+        model.rank_machines();
         model.note_spreads();
         model
+    }
+
+    fn rank_machines(&mut self) {
+        self.by_price = (0..self.machines.len()).collect();
+        self.by_price.sort_by_key(|machine| (self.machines[*machine].offer.price, *machine));
+    }
+
+    /// Weighs what a commitment may cover at less than it costs, by the relief of each commitment.
+    pub(crate) fn weigh(&mut self, relief: &[i64]) {
+        if relief.is_empty() {
+            return;
+        }
+        let weighed = |tariff: &Tariff| tariff.paid - tariff.commitment.map_or(0, |commitment| relief[commitment]);
+        for host in &mut self.hosts {
+            host.price = host.tariff.as_ref().map(weighed);
+        }
+        for machine in &mut self.machines {
+            machine.offer.price = weighed(&machine.offer.tariff);
+        }
+        self.rank_machines();
+    }
+
+    /// What the present nodes cost, in micro-USD per hour, and the account of the commitments that they use.
+    pub(crate) fn present_cost(&self) -> (i64, Account) {
+        let mut account = Account::new(&self.commitments);
+        let tariffs = self.hosts.iter().filter_map(|host| host.tariff);
+        let cost = tariffs.map(|tariff| account.add(&self.commitments, tariff)).sum();
+        (cost, account)
     }
 
     /// Notes how spread constraints stand in the present placement.

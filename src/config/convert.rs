@@ -6,12 +6,12 @@ use journal_schema::text::{Few, Name};
 use journal_schema::units::Ppm;
 
 use super::file::{
-    Actuation, Breakers, Capacity, Cloud, Deadlines, Decide, Disruption, Journal, Lease, Limits, MachineTypes,
-    MinRequests, Mode, Nodes, Objective, Observe, Optimize, Predict, Prometheus, RightSizing, Server, SingleReplica,
-    Spec,
+    Actuation, Breakers, Capacity, Cloud, Commitment, Deadlines, Decide, Disruption, Journal, Lease, Limits,
+    MachineTypes, MinRequests, Mode, Nodes, Objective, Observe, Optimize, Predict, PriceBasis, Pricing, Prometheus,
+    RightSizing, Server, SingleReplica, Spec, SpotInterruption,
 };
 use super::labels::LabelSelector;
-use super::scalars::{Cpu, Dollars, Factor, Memory, Percent, Span};
+use super::scalars::{Count, Cpu, Dollars, Factor, Memory, Percent, Span, Usd};
 
 macro_rules! same_names {
     ($file:ident, $policy:path, $($variant:ident),+) => {
@@ -31,6 +31,7 @@ macro_rules! same_names {
 same_names!(Mode, policy::Mode, Recommend, Approve, Auto);
 same_names!(Actuation, policy::Actuation, SurgeThenEvict, Evict, RollingUpdate);
 same_names!(Objective, policy::Objective, Cost, Balance, NodeUsage);
+same_names!(PriceBasis, policy::PriceBasis, List, SustainedUse);
 same_names!(SingleReplica, policy::SingleReplica, Surge, Skip, Allow);
 same_names!(RightSizing, policy::RightSizing, Off, Recommend, WithRollout);
 same_names!(Capacity, CapacityType, OnDemand, Spot);
@@ -89,6 +90,7 @@ impl Spec {
                 .unwrap_or_default(),
                 max_nodes: optimize.max_nodes,
                 max_cost: optimize.max_cost_per_hour.map(|cost| cost.0),
+                pricing: optimize.pricing.policy(),
             },
             decide: policy::Decide {
                 min_savings: decide.min_savings.0,
@@ -145,6 +147,50 @@ impl Spec {
     }
 }
 
+impl Pricing {
+    fn policy(&self) -> policy::Pricing {
+        let commitment = |own: &Commitment| policy::Commitment {
+            machine_type: Name::truncated(&own.machine_type),
+            region: Name::truncated(&own.region),
+            count: own.count,
+        };
+        policy::Pricing {
+            basis: self.basis.into(),
+            boot_disk: self.boot_disk.0,
+            spot_interruption: policy::SpotInterruption {
+                per_thirty_days: self.spot_interruption.per_thirty_days.0,
+                cost: self.spot_interruption.cost_per_interruption.0,
+            },
+            commitments: Few::new(self.commitments.iter().take(1024).map(commitment).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&policy::Pricing> for Pricing {
+    fn from(from: &policy::Pricing) -> Self {
+        let commitment = |own: &policy::Commitment| Commitment {
+            machine_type: own.machine_type.to_string(),
+            region: own.region.to_string(),
+            count: own.count,
+        };
+        Self {
+            basis: from.basis.into(),
+            boot_disk: Dollars(from.boot_disk),
+            spot_interruption: SpotInterruption {
+                per_thirty_days: Count(from.spot_interruption.per_thirty_days),
+                cost_per_interruption: Usd(from.spot_interruption.cost),
+            },
+            commitments: from.commitments.iter().map(commitment).collect(),
+        }
+    }
+}
+
+impl Default for SpotInterruption {
+    fn default() -> Self {
+        Pricing::default().spot_interruption
+    }
+}
+
 impl Default for Spec {
     fn default() -> Self {
         Self::of_policy(&Policy::default())
@@ -160,7 +206,7 @@ macro_rules! defaults_of_the_policy {
         })+
     };
 }
-defaults_of_the_policy!(Observe, Predict, Limits, Optimize, Decide, Disruption, Deadlines, Breakers);
+defaults_of_the_policy!(Observe, Predict, Limits, Pricing, Optimize, Decide, Disruption, Deadlines, Breakers);
 
 impl Default for MinRequests {
     fn default() -> Self {
@@ -216,6 +262,7 @@ impl From<&policy::Optimize> for Optimize {
             },
             max_nodes: from.max_nodes,
             max_cost_per_hour: from.max_cost.map(Dollars),
+            pricing: Pricing::from(&from.pricing),
         }
     }
 }
@@ -287,6 +334,20 @@ mod tests {
         policy.optimize.machine_types = names(&["e2-*".to_owned()]);
         policy.optimize.capacity_types = Few::new(vec![CapacityType::Spot]).expect("short");
         policy.optimize.max_nodes = Some(40);
+        policy.optimize.pricing = policy::Pricing {
+            basis: policy::PriceBasis::SustainedUse,
+            boot_disk: journal_schema::units::MicroUsdPerHour(13_700),
+            spot_interruption: policy::SpotInterruption {
+                per_thirty_days: Ppm(2_500_000),
+                cost: journal_schema::units::MicroUsd(500_000),
+            },
+            commitments: Few::new(vec![policy::Commitment {
+                machine_type: Name::truncated("n2-standard-8"),
+                region: Name::truncated("us-central1"),
+                count: 3,
+            }])
+            .expect("short"),
+        };
         policy.disruption.actuation = policy::Actuation::RollingUpdate;
         policy.deadlines.settle = journal_schema::units::Millis(1500);
         let text = serde_saphyr::to_string(&Spec::of_policy(&policy)).expect("written");

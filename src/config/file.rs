@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::labels::LabelSelector;
-use super::scalars::{Cpu, Dollars, Factor, Memory, Percent, Span};
+use super::scalars::{Count, Cpu, Dollars, Factor, Memory, Percent, Span, Usd};
 
 /// A policy: what kinema may do, and where it finds what it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -244,9 +244,57 @@ pub struct Optimize {
     /// Most nodes the cluster may have during the transition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_nodes: Option<u32>,
-    /// Most the cluster may cost during the transition.
+    /// Most the cluster may cost during the transition, where no commitment covers a new machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_hour: Option<Dollars>,
+    /// What machines are reckoned to cost.
+    pub pricing: Pricing,
+}
+
+/// What machines are reckoned to cost: list prices, less discounts, and with what comes with a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pricing {
+    /// Which price of a machine counts.
+    pub basis: PriceBasis,
+    /// What the boot disk of a node costs, in dollars per hour: at equal prices fewer nodes are preferred.
+    pub boot_disk: Dollars,
+    /// What it costs that spot machines are taken back.
+    pub spot_interruption: SpotInterruption,
+    /// Machines that are paid for whether they run or not.
+    pub commitments: Vec<Commitment>,
+}
+
+/// Which price of a machine counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PriceBasis {
+    /// The list price of an hour.
+    List,
+    /// That of an hour of a machine that runs all month: on demand, 30 % less for n1 and m1, 20 % for n2, n2d, c2.
+    SustainedUse,
+}
+
+/// What it costs that spot machines are taken back: as often as expected, times the cost of each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SpotInterruption {
+    /// How often a spot machine is expected to be taken back within 30 days.
+    #[serde(rename = "per30Days")]
+    pub per_thirty_days: Count,
+    /// What each time costs, in dollars.
+    pub cost_per_interruption: Usd,
+}
+
+/// The first so many machines of a type in a region, on demand, cost nothing but their boot disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Commitment {
+    /// Machine type.
+    pub machine_type: String,
+    /// Region.
+    pub region: String,
+    /// How many.
+    pub count: u32,
 }
 
 /// How much work the planner may do; counted in steps, so that the same input gives the same plan.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use journal_schema::facts::IntOrPercent;
-use journal_schema::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
+use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -101,6 +101,15 @@ scalar! {
 scalar! {
     /// US dollars per hour: `5.00`.
     Dollars(MicroUsdPerHour), "an amount of US dollars per hour such as 5.00", r"^[0-9]+([.][0-9]+)?$", "5.00", parse_dollars, write_plain
+}
+
+scalar! {
+    /// US dollars: `0.50`.
+    Usd(MicroUsd), "an amount of US dollars such as 0.50", r"^[0-9]+([.][0-9]+)?$", "0.50", parse_usd, write_plain
+}
+scalar! {
+    /// A number that need not be whole, in millionths: `3`, `0.5`.
+    Count(Ppm), "a number such as 3 or 0.5", r"^[0-9]+([.][0-9]+)?$", "0.5", parse_count, write_factor
 }
 
 scalar! {
@@ -210,6 +219,14 @@ fn parse_dollars(text: &str) -> Option<MicroUsdPerHour> {
     micros(text).map(MicroUsdPerHour)
 }
 
+fn parse_usd(text: &str) -> Option<MicroUsd> {
+    micros(text).map(MicroUsd)
+}
+
+fn parse_count(text: &str) -> Option<Ppm> {
+    micros(text).map(Ppm)
+}
+
 fn parse_amount(text: &str) -> Option<IntOrPercent> {
     let number = |digits: &str| digits.parse().ok().filter(|number: &i32| *number >= 0);
     match text.strip_suffix('%') {
@@ -276,5 +293,7 @@ mod tests {
         assert_eq!("0.134023".parse::<Dollars>().map(|d| d.0), Ok(MicroUsdPerHour(134_023)));
         assert!("$5".parse::<Dollars>().is_err());
         assert!("0.1340231".parse::<Dollars>().is_err());
+        assert_eq!("0.5".parse::<Usd>().map(|d| d.0), Ok(MicroUsd(500_000)));
+        assert_eq!("2.5".parse::<Count>().map(|c| (c.0, c.to_string())), Ok((Ppm(2_500_000), "2.5".to_owned())));
     }
 }

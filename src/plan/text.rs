@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::money::{amount, grouped, hourly, hourly_signed, monthly};
-use super::view::{NodeVerdictView, PlanView, SizeView};
+use super::view::{NodeVerdictView, PlanView, PricesView, SizeView};
 use crate::exit::Problem;
 use crate::output::{Streams, wrap};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour};
@@ -36,6 +36,7 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
     pending(view, &mut lines);
     table(view, &mut lines);
     money(view, &mut lines);
+    commitments(view, &mut lines);
     objective(view, &mut lines);
     relaxations(view, &mut lines);
     if detail.all {
@@ -57,10 +58,33 @@ fn head(view: &PlanView, lines: &mut Vec<String>) {
     ));
     let as_of = to_the_second(&view.prices.as_of);
     lines.push(format!("Prices  {} of {}", view.prices.source, as_of.get(..10).unwrap_or(&as_of)));
+    let basis = basis(&view.prices);
+    if !basis.is_empty() {
+        lines.extend(wrap(&format!("        {}", basis.join(", ")), "        "));
+    }
     for warning in &view.warnings {
         lines.extend(wrap(&format!("Note: {warning}"), "      "));
     }
     lines.push(String::new());
+}
+
+/// How prices differ from list prices.
+fn basis(prices: &PricesView) -> Vec<String> {
+    let mut parts = Vec::new();
+    if prices.basis == "SustainedUse" {
+        parts.push("less sustained-use discounts on demand".to_owned());
+    }
+    let (disk, interruption) = (micro(&prices.boot_disk_per_hour), micro(&prices.spot_interruption_per_hour));
+    if disk.0 > 0 {
+        parts.push(format!("{} more for each boot disk", hourly(disk)));
+    }
+    if interruption.0 > 0 {
+        parts.push(format!("{} more for the interruption of spot machines", hourly(interruption)));
+    }
+    if !prices.commitments.is_empty() {
+        parts.push("committed machines are paid for already and in no sum".to_owned());
+    }
+    parts
 }
 
 /// A moment without its fraction of a second.
@@ -241,6 +265,23 @@ fn money(view: &PlanView, lines: &mut Vec<String>) {
         amount(MicroUsd(micro(&view.transition_cost).0)),
         count(view.moves.len(), "pod move")
     ));
+}
+
+/// How far machines that are paid for already are used.
+fn commitments(view: &PlanView, lines: &mut Vec<String>) {
+    if view.is_empty() && !view.prices.commitments.is_empty() {
+        lines.push(String::new());
+    }
+    for own in &view.prices.commitments {
+        lines.push(format!(
+            "  Paid    {:>3} x {:<20} {:<16} used {} -> {}",
+            own.committed,
+            own.machine_type,
+            own.region,
+            own.now.min(own.committed),
+            own.after.min(own.committed)
+        ));
+    }
 }
 
 /// What a plan comes to by the measure of its objective, where that is not cost.

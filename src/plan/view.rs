@@ -9,10 +9,11 @@ use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
 use journal_schema::facts::{Key, NodeFact};
-use journal_schema::plan::{Basis, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
-use journal_schema::policy::Objective;
+use journal_schema::plan::{Basis, CommitmentUse, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::policy::{Objective, PriceBasis, Pricing};
 use journal_schema::reason::Reason;
 use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
+use planner::pricing::{effective_in, interruption_per_hour};
 use serde::Serialize;
 
 use super::money::per_month;
@@ -125,6 +126,32 @@ pub struct PricesView {
     pub source: String,
     /// Day.
     pub as_of: String,
+    /// Which price of a machine counts: `List` or `SustainedUse`.
+    pub basis: &'static str,
+    /// What the boot disk of a node adds to its price.
+    pub boot_disk_per_hour: String,
+    /// What the risk of being taken back adds to the price of a spot machine.
+    pub spot_interruption_per_hour: String,
+    /// Machines that are paid for already, which no sum counts.
+    pub commitments: Vec<CommitmentView>,
+}
+
+/// How far machines that are paid for already are used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitmentView {
+    /// Machine type.
+    pub machine_type: String,
+    /// Region.
+    pub region: String,
+    /// How many are paid for.
+    pub committed: u32,
+    /// Machines of the kind now, on demand.
+    pub now: u32,
+    /// The same after the plan.
+    pub after: u32,
+    /// What each that is paid for costs less.
+    pub covers_per_hour: String,
 }
 
 /// How large the cluster is. Requests are those of the pods that can be anywhere: DaemonSets' and
@@ -340,9 +367,32 @@ pub fn capacity_type(node: &NodeFact) -> CapacityType {
     engine::cloud::capacity_type(node)
 }
 
-/// The price of a node, when the book has it.
-pub fn node_price(node: &NodeFact, prices: &PriceBook) -> Option<MicroUsdPerHour> {
-    prices.price(engine::cloud::region(node), node.machine_type(), capacity_type(node))
+/// The effective price of a node, when the book has it.
+pub fn node_price(node: &NodeFact, prices: &PriceBook, pricing: &Pricing) -> Option<MicroUsdPerHour> {
+    effective_in(pricing, prices, engine::cloud::region(node), node.machine_type(), capacity_type(node))
+}
+
+fn prices(input: &PlanningInput, planned: &Planned) -> PricesView {
+    let (book, pricing) = (&input.prices, &input.policy.optimize.pricing);
+    let commitment = |own: &CommitmentUse| CommitmentView {
+        machine_type: own.machine_type.to_string(),
+        region: own.region.to_string(),
+        committed: own.committed,
+        now: own.now,
+        after: own.after,
+        covers_per_hour: own.covers.to_string(),
+    };
+    PricesView {
+        source: book.source.to_string(),
+        as_of: book.as_of.to_string(),
+        basis: match pricing.basis {
+            PriceBasis::List => "List",
+            PriceBasis::SustainedUse => "SustainedUse",
+        },
+        boot_disk_per_hour: pricing.boot_disk.to_string(),
+        spot_interruption_per_hour: interruption_per_hour(pricing).to_string(),
+        commitments: planned.report.commitments.iter().map(commitment).collect(),
+    }
 }
 
 impl PlanView {
@@ -369,7 +419,7 @@ impl PlanView {
             cluster,
             at: plan.at.to_string(),
             digest: digest(plan)?.to_string(),
-            prices: PricesView { source: input.prices.source.to_string(), as_of: input.prices.as_of.to_string() },
+            prices: prices(input, planned),
             cost_per_hour_now: plan.cost_now.to_string(),
             cost_per_hour_after: plan.cost_after.to_string(),
             lower_bound_per_hour: plan.lower_bound.to_string(),
@@ -532,7 +582,9 @@ fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictVie
                 message: text.sentence,
                 fix: text.fix,
                 machine_type: node.map(|node| node.machine_type().to_owned()).unwrap_or_default(),
-                price_per_hour: node.and_then(|node| node_price(node, &input.prices)).map(|price| price.to_string()),
+                price_per_hour: node
+                    .and_then(|node| node_price(node, &input.prices, &input.policy.optimize.pricing))
+                    .map(|price| price.to_string()),
                 waste_per_hour: verdict.waste.to_string(),
             }
         })

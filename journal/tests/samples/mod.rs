@@ -307,6 +307,7 @@ pub fn planned() -> Planned {
             waste_of_added: list(vec![MicroUsdPerHour(0)]),
             unused: MicroUsdPerHour(0),
             binding: list(vec![]),
+            commitments: list(vec![]),
         },
     }
 }

@@ -114,7 +114,7 @@ pub fn lint(input: &PlanningInput, planned: &Planned) -> Vec<Finding> {
     machines::check(input, planned, &mut findings);
     moves::check(input, &planned.plan, &mut findings);
     requests::check(input, &planned.plan, &mut findings);
-    costs::check(input, &planned.plan, &mut findings);
+    costs::check(input, planned, &mut findings);
     certificate::check(planned, &mut findings);
     verdicts::check(input, planned, &mut findings);
     replay::check(input, planned, &mut findings);

@@ -240,14 +240,10 @@ impl<'g, 'b> Search<'g, 'b> {
         self.cost_of(state, host) * 1000 - runs
     }
 
-    /// What closing a host saves, moves included.
+    /// What closing an open host saves, moves included.
     fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
-        if host < state.nodes() {
-            let host = &state.model.hosts[host];
-            host.price.unwrap_or(0) - host.toll * self.goal.move_penalty / MOVE
-        } else {
-            state.model.machines[state.machine[host]].offer.price
-        }
+        let toll = state.model.hosts.get(host).map_or(0, |host| host.toll);
+        state.saved_by_closing(host) - toll * self.goal.move_penalty / MOVE
     }
 
     fn refresh(&mut self, state: &State<'_, '_>) {
@@ -480,10 +476,13 @@ impl<'g, 'b> Search<'g, 'b> {
     /// Tries the machines of a place that are worth trying.
     fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
         for machine in &self.ground.good[place] {
-            let price = state.model.machines[*machine].offer.price;
+            let price = state.price_to_boot(*machine);
             // None that is dearer could be cheaper for what it takes, even if it took all.
             if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
-                return;
+                if state.model.commitments.all().is_empty() {
+                    return;
+                }
+                continue;
             }
             if state.may_boot(*machine) {
                 let worth = self.trial.pack(state, *machine, &self.pool);
@@ -509,9 +508,9 @@ impl<'g, 'b> Search<'g, 'b> {
         let model = state.model;
         let volume = self.pool.volume(model);
         let mut tried = 0;
-        for machine in &model.by_price {
+        for machine in state.machines_by_price().iter() {
             let kind = &model.machines[*machine];
-            let rate = rate(kind.offer.price, self.pool.worth);
+            let rate = rate(state.price_to_boot(*machine), self.pool.worth);
             if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
                 return;
             }

@@ -257,6 +257,7 @@ fn planned(input: &PlanningInput) -> Planned {
             waste_of_added: many(vec![MicroUsdPerHour(6_000)]),
             unused: MicroUsdPerHour(4_000),
             binding: Many::default(),
+            commitments: Few::default(),
         },
     }
 }
