@@ -391,6 +391,32 @@ impl Heat {
     }
 }
 
+/// How many workloads have more in one place than the policy's limits of availability allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispersion {
+    /// Most of a workload's replicas on one node.
+    pub max_per_node: Option<Ppm>,
+    /// Most of a workload's replicas in one zone.
+    pub max_per_zone: Option<Ppm>,
+    /// Workloads of two replicas and more.
+    pub workloads: u32,
+    /// Those of them above a limit before the plan.
+    pub above_before: u32,
+    /// The same after it.
+    pub above_after: u32,
+    /// Pods beyond the limits before the plan, of every node and every zone.
+    pub pods_before: u32,
+    /// The same after it.
+    pub pods_after: u32,
+}
+
+impl Dispersion {
+    /// The share of the pods beyond the limits that the plan takes away.
+    pub fn gain(&self) -> Ppm {
+        Ppm::of(i64::from(self.pods_before) - i64::from(self.pods_after), self.pods_before.into())
+    }
+}
+
 /// How far a commitment of the policy is used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommitmentUse {
@@ -440,6 +466,9 @@ pub struct Report {
     /// Commitments of the policy by machine type and region, those whose price is known.
     #[serde(default)]
     pub commitments: Few<CommitmentUse>,
+    /// How workloads stand to the limits of availability, where there are any.
+    #[serde(default)]
+    pub dispersion: Option<Dispersion>,
 }
 
 /// The planner's answer.

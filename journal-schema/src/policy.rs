@@ -161,6 +161,19 @@ pub enum Objective {
     Balance,
     /// No node used above a limit: machines stay, pods of hot nodes go to cool ones.
     NodeUsage,
+    /// No more of a workload in one place than the limits of availability allow: machines stay, pods of workloads
+    /// above them go elsewhere.
+    Availability,
+}
+
+/// How much of a workload one failure may take. Of workloads of two replicas and more; never below one pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Availability {
+    /// Most of a workload's replicas on one node, as a share.
+    pub max_per_node: Option<Ppm>,
+    /// Most of a workload's replicas in one zone, as a share.
+    pub max_per_zone: Option<Ppm>,
 }
 
 /// Which price of a machine counts.
@@ -234,6 +247,8 @@ pub struct Optimize {
     pub max_cost: Option<MicroUsdPerHour>,
     /// What machines are reckoned to cost.
     pub pricing: Pricing,
+    /// Limits that a plan for any objective keeps, as far as they are kept now.
+    pub availability: Availability,
 }
 
 impl Default for Optimize {
@@ -249,6 +264,7 @@ impl Default for Optimize {
             max_nodes: None,
             max_cost: None,
             pricing: Pricing::default(),
+            availability: Availability::default(),
         }
     }
 }

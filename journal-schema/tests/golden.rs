@@ -360,6 +360,15 @@ fn plan() -> Planned {
             after: 3,
             covers: MicroUsdPerHour(190_000),
         }]),
+        dispersion: Some(Dispersion {
+            max_per_node: Some(Ppm::percent(50)),
+            max_per_zone: None,
+            workloads: 3,
+            above_before: 2,
+            above_after: 1,
+            pods_before: 4,
+            pods_after: 1,
+        }),
     };
     Planned { plan, report }
 }

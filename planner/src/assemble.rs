@@ -12,6 +12,7 @@ use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
+use crate::availability;
 use crate::balance::Scale;
 use crate::binding::binding;
 use crate::bound::Bound;
@@ -88,6 +89,7 @@ pub(crate) fn assemble(
         binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
         commitments: Few::new(commitment_uses(model, &account_now, &account))
             .map_err(|_| PlanError::TooLarge { what: Name::truncated("commitments") })?,
+        dispersion: availability::report(model, &present, &rehearsal.state),
     };
     let plan = Plan {
         iteration: input.iteration,

@@ -61,7 +61,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         match (model.input.policy.optimize.objective, steered) {
             (Objective::Cost, true) => choice.lead(),
             (Objective::Cost, false) => choice.look_at_all(true),
-            (Objective::Balance | Objective::NodeUsage, _) => choice.look_at_all(false),
+            (Objective::Balance | Objective::NodeUsage | Objective::Availability, _) => choice.look_at_all(false),
         }
         if steered {
             choice.shift();
@@ -97,7 +97,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         let (present, _) = self.model.present_cost();
         let unled = if large { present / UNLED_SHARE } else { 0 };
         for (number, state) in self.found.iter().enumerate() {
-            let floor = price_of(self.model, &Change::of(state), state.homeless, self.goal.move_penalty);
+            let floor = price_of(&Change::of(state), state, state.homeless, self.goal.move_penalty);
             // Among equals the one that changes least, which the search gives last; and one that leads nobody.
             let rank = if large { 2 * count + 2 - number } else { count - number };
             self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });

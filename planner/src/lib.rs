@@ -13,7 +13,8 @@
 //!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
 //! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
-//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
+//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot
+//!    nodes, `availability` spreads workloads of which one failure takes too much, and caps those that may move.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
@@ -30,6 +31,7 @@
 
 mod aims;
 mod assemble;
+mod availability;
 mod balance;
 mod binding;
 mod bound;

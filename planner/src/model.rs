@@ -14,6 +14,7 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
+use crate::availability::Rules;
 use crate::commitments::{Account, Commitments, Tariff};
 use crate::eligibility::{Standing, node_keeps, standings, tariff_of, unresolved_claim};
 use crate::groups::Groups;
@@ -417,6 +418,9 @@ impl<'a> Model<'a> {
 
         let mut drafts: Vec<(&PodFact, Standing, Amounts)> = Vec::new();
         let mut mentioned = Mentioned::default();
+        if input.policy.optimize.availability.max_per_zone.is_some() {
+            mentioned.keys.insert(Name::truncated(ZONE));
+        }
         for (pod, mut standing) in input.cluster.pods.values().zip(standings(input, waiver)) {
             let waiting = pod.node.is_none() && pod.deletion_at.is_none();
             let known = pod.node.as_ref().is_some_and(|node| host_index.contains_key(node));
@@ -477,8 +481,10 @@ impl<'a> Model<'a> {
             .collect();
         let signatures = signatures.values;
 
+        let of_workload = drafts.iter().map(|(pod, standing, _)| (*pod, standing.workload.as_ref()));
+        let rules = Rules::new(&input.policy.optimize.availability, of_workload);
         let placeable: Vec<(&PodFact, bool)> = drafts.iter().map(|(pod, s, _)| (*pod, s.blocked.is_none())).collect();
-        let mut relations = Relations::new(input, &placeable, &signatures);
+        let mut relations = Relations::new(input, &placeable, &signatures, &rules);
         relations.note_present(&hosts.iter().map(|host| host.sig).collect::<Vec<_>>());
         let mut statics: Interner<StaticKey<'_>> = Interner::new();
         let mut classes = Interner::new();
@@ -547,7 +553,16 @@ impl<'a> Model<'a> {
         model.drop_new_domains();
         model.rank_machines();
         model.note_spreads();
+        model.note_caps();
         model
+    }
+
+    /// Where a workload has more in one place than its limit, that is what a plan keeps to.
+    fn note_caps(&mut self) {
+        for (cap, _, excess) in State::present(self, 0).crowds() {
+            let own = &mut self.relations.caps[cap];
+            own.most = own.most.max(own.limit + excess);
+        }
     }
 
     fn rank_machines(&mut self) {

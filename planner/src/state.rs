@@ -5,7 +5,7 @@
 //! that a search can try and [`State::undo`].
 
 use crate::commitments::{Account, Tariff};
-use crate::counters::{Conflict, Counters, Seen, conflict};
+use crate::counters::{Conflict, Counters, Seen, conflict, exceeds_cap};
 use crate::model::{Amounts, Model, add, subtract};
 use crate::relations::Topology;
 use std::borrow::Cow;
@@ -130,8 +130,63 @@ impl<'m, 'a> State<'m, 'a> {
         has_room(request, &self.room[host], self.model.dims)
     }
 
-    /// Whether a class may be placed on an open host now.
+    /// Whether a class may be placed on an open host now: the scheduler admits it, and no cap is exceeded.
     pub(crate) fn fits(&self, class: usize, host: usize) -> bool {
+        self.admits(class, host) && !self.exceeds_cap(class, host)
+    }
+
+    /// Whether one pod of a class more would exceed a cap of its workload where a host is.
+    pub(crate) fn exceeds_cap(&self, class: usize, host: usize) -> bool {
+        let here = Here { counters: &self.counters, sig: self.sig[host], host };
+        exceeds_cap(&self.model.relations, self.model.classes[class].profile, &here)
+    }
+
+    /// By cap and domain: pods above the policy's limit, where there are any.
+    pub(crate) fn crowds(&self) -> Vec<(usize, usize, i64)> {
+        let relations = &self.model.relations;
+        let above = |(cap, domain, count): (usize, usize, u32)| {
+            let excess = i64::from(count) - relations.caps[cap].limit;
+            (excess > 0).then_some((cap, domain, excess))
+        };
+        self.counters.capped(relations).into_iter().filter_map(above).collect()
+    }
+
+    /// By cap: pods above the policy's limit.
+    pub(crate) fn above_each_limit(&self) -> Vec<i64> {
+        let mut sums = vec![0; self.model.relations.caps.len()];
+        self.crowds().into_iter().for_each(|(cap, _, excess)| sums[cap] += excess);
+        sums
+    }
+
+    /// Pods above the policy's limits.
+    pub(crate) fn above_limits(&self) -> i64 {
+        self.above_each_limit().iter().sum()
+    }
+
+    /// Pods above what caps let a plan do.
+    pub(crate) fn above_caps(&self) -> i64 {
+        let relations = &self.model.relations;
+        let above = |(cap, _, count): &(usize, usize, u32)| (i64::from(*count) - relations.caps[*cap].most).max(0);
+        self.counters.capped(relations).iter().map(above).sum()
+    }
+
+    /// Whether an item on a host would leave its workload within the policy's limits there, as if it were nowhere
+    /// now.
+    pub(crate) fn stays_below_limits(&self, item: usize, host: usize) -> bool {
+        let relations = &self.model.relations;
+        let caps = &relations.profiles[self.model.classes[self.model.items[item].class].profile].caps;
+        caps.iter().all(|cap| {
+            let own = &relations.caps[*cap];
+            let domain = |host: usize| relations.domain(own.topology, self.sig[host], host);
+            let Some(there) = domain(host) else { return true };
+            let home = self.at[item] != NOWHERE && domain(self.at[item]) == Some(there);
+            let count = self.counters.count(own.topology, relations.cap_tally(*cap), there) - u32::from(home);
+            i64::from(count) < own.limit
+        })
+    }
+
+    /// Whether the scheduler may put a class on an open host now.
+    pub(crate) fn admits(&self, class: usize, host: usize) -> bool {
         let kind = &self.model.classes[class];
         self.has_room(&kind.request, host)
             && self.model.compatible[kind.statics][self.sig[host]]

@@ -129,7 +129,8 @@ impl Deciding {
         report.pods.iter().find_map(|verdict| {
             let evens_out = (verdict.reason == Reason::EvensOut).then(|| report.balance.gain());
             let heat = report.heat.filter(|_| matches!(verdict.reason, Reason::RelievesNode { .. }));
-            evens_out.or_else(|| heat.map(|heat| heat.gain()))
+            let spread = report.dispersion.filter(|_| verdict.reason == Reason::SpreadsOut);
+            evens_out.or_else(|| heat.map(|heat| heat.gain())).or_else(|| spread.map(|spread| spread.gain()))
         })
     }
 

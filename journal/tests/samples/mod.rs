@@ -308,6 +308,7 @@ pub fn planned() -> Planned {
             unused: MicroUsdPerHour(0),
             binding: list(vec![]),
             commitments: list(vec![]),
+            dispersion: None,
         },
     }
 }

@@ -356,7 +356,10 @@ impl<'g, 'b> Search<'g, 'b> {
                 self.lifted.push(class);
             }
             // At home a pod may break a rule that holds only when it is placed anew; room it must have.
-            if state.conflict(class, host).is_some() || !state.has_room(&model.classes[class].request, host) {
+            if state.conflict(class, host).is_some()
+                || state.exceeds_cap(class, host)
+                || !state.has_room(&model.classes[class].request, host)
+            {
                 return false;
             }
             state.place(*item, host);

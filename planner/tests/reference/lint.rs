@@ -258,6 +258,7 @@ fn planned(input: &PlanningInput) -> Planned {
             unused: MicroUsdPerHour(4_000),
             binding: Many::default(),
             commitments: Few::default(),
+            dispersion: None,
         },
     }
 }
