@@ -8,7 +8,7 @@ use crate::cloud::{CapacityType, Pool, PoolId, PriceBook};
 use crate::facts::{
     CsiNodeFact, HpaFact, Key, NamespaceFact, NodeFact, PdbFact, PodFact, PvFact, PvcFact, WorkloadFact, WorkloadId,
 };
-use crate::policy::Policy;
+use crate::policy::{Policy, Weights};
 use crate::reason::Reason;
 use crate::text::{Few, Many, Name};
 use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Ppm, Timestamp};
@@ -449,7 +449,7 @@ pub struct Report {
     /// How CPU and memory are mixed on the nodes.
     #[serde(default)]
     pub balance: Balance,
-    /// How much nodes are used, where the plan is about that.
+    /// How much nodes are used, where the plan is about that or that has a weight.
     #[serde(default)]
     pub heat: Option<Heat>,
     /// By slot: of the distance between cost and bound, what is due to each machine to boot.
@@ -469,6 +469,50 @@ pub struct Report {
     /// How workloads stand to the limits of availability, where there are any.
     #[serde(default)]
     pub dispersion: Option<Dispersion>,
+}
+
+/// What a plan is compared by where other measures than cost have a weight, in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeightedSum {
+    /// What machines cost.
+    pub cost: MicroUsdPerHour,
+    /// The distance of nodes from an even mix of CPU and memory, at its weight.
+    pub balance: MicroUsdPerHour,
+    /// What is used above the limit of node usage, at its weight.
+    pub node_usage: MicroUsdPerHour,
+    /// Pods beyond the limits of availability, at their weight.
+    pub availability: MicroUsdPerHour,
+}
+
+impl WeightedSum {
+    /// The sum of its parts.
+    pub fn total(&self) -> MicroUsdPerHour {
+        [self.cost, self.balance, self.node_usage, self.availability].into_iter().sum()
+    }
+}
+
+impl Planned {
+    /// The weighted sum before the plan, and after it.
+    pub fn weighted(&self, weights: &Weights) -> [WeightedSum; 2] {
+        let (plan, report) = (&self.plan, &self.report);
+        let of_nodes = |weight: MicroUsdPerHour, nodes: Ppm| {
+            let price = i128::from(weight.0.max(0)) * i128::from(nodes.0) / i128::from(Ppm::percent(100).0);
+            MicroUsdPerHour(i64::try_from(price).unwrap_or(i64::MAX))
+        };
+        let of_pods = |pods: u32| MicroUsdPerHour(weights.availability.0.max(0).saturating_mul(pods.into()));
+        let heat = report.heat.map_or((Ppm(0), Ppm(0)), |heat| (heat.before, heat.after));
+        let pods = report.dispersion.map_or((0, 0), |told| (told.pods_before, told.pods_after));
+        let sum = |cost, balance, heat, pods| WeightedSum {
+            cost,
+            balance: of_nodes(weights.balance, balance),
+            node_usage: of_nodes(weights.node_usage, heat),
+            availability: of_pods(pods),
+        };
+        [
+            sum(plan.cost_now, report.balance.before, heat.0, pods.0),
+            sum(plan.cost_after, report.balance.after, heat.1, pods.1),
+        ]
+    }
 }
 
 /// The planner's answer.

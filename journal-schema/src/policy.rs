@@ -176,6 +176,26 @@ pub struct Availability {
     pub max_per_zone: Option<Ppm>,
 }
 
+/// What it is worth under the objective of cost to have less of what other objectives are about. Nothing by default:
+/// cost alone counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Weights {
+    /// For each node of distance from an even mix of CPU and memory.
+    pub balance: MicroUsdPerHour,
+    /// For each node that is used above the limit of node usage.
+    pub node_usage: MicroUsdPerHour,
+    /// For each pod beyond the limits of availability.
+    pub availability: MicroUsdPerHour,
+}
+
+impl Weights {
+    /// Whether cost alone counts.
+    pub fn are_zero(&self) -> bool {
+        [self.balance, self.node_usage, self.availability].iter().all(|weight| weight.0 <= 0)
+    }
+}
+
 /// Which price of a machine counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PriceBasis {
@@ -229,7 +249,8 @@ pub struct Pricing {
 pub struct Optimize {
     /// What plans are for.
     pub objective: Objective,
-    /// Under the objective NodeUsage: share of a node's CPU, or of its memory, above which it is hot.
+    /// Share of a node's CPU, or of its memory, above which it is hot: under the objective NodeUsage, or where that
+    /// has a weight.
     pub node_usage: Ppm,
     /// Work limits.
     pub limits: Limits,
@@ -249,6 +270,8 @@ pub struct Optimize {
     pub pricing: Pricing,
     /// Limits that a plan for any objective keeps, as far as they are kept now.
     pub availability: Availability,
+    /// Under the objective of cost: what else counts.
+    pub weights: Weights,
 }
 
 impl Default for Optimize {
@@ -265,6 +288,7 @@ impl Default for Optimize {
             max_cost: None,
             pricing: Pricing::default(),
             availability: Availability::default(),
+            weights: Weights::default(),
         }
     }
 }

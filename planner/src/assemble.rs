@@ -76,7 +76,7 @@ pub(crate) fn assemble(
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
     let waste = waste(model, bound, change, rehearsal);
     let present = State::present(model, 0);
-    let hot = input.policy.optimize.objective == Objective::NodeUsage;
+    let hot = input.policy.optimize.objective == Objective::NodeUsage || input.policy.optimize.weights.node_usage.0 > 0;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal, &waste), "node verdicts")?,
         pods: many(pod_verdicts(model, change, &targets, rehearsal), "pod verdicts")?,

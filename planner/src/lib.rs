@@ -19,7 +19,8 @@
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
-//!    scheduler does otherwise; `choice` says which candidate is believed;
+//!    scheduler does otherwise; `choice` says which candidate is believed,
+//!    `weights` what counts for it beside cost;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `assemble` writes the plan and its verdicts; `waste` says where it costs more than the bound, `binding` of
 //!    what the bound is made; `relaxations` estimates what rules cost, and `counterfactual` measures the dearest
@@ -67,6 +68,7 @@ mod verify;
 mod waiver;
 mod waste;
 mod waves;
+mod weights;
 mod why;
 mod worth;
 
@@ -81,6 +83,7 @@ use crate::counterfactual::Found;
 use crate::model::Model;
 use crate::relaxations::relaxations;
 use crate::search::Goal;
+use crate::weights::Weighing;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -110,6 +113,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
     let guide = bound::of(&model, &|item| model.items[item].standing.blocked.is_none());
     model.weigh(&guide.relief);
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
+    let weighing = Weighing::new(&model);
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
@@ -117,6 +121,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         branches: limits.mip_nodes,
         seed: input.iteration,
         threads: limits.threads,
+        weighing: weighing.as_ref(),
     };
     let by_cost = input.policy.optimize.objective == Objective::Cost;
     let found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };

@@ -158,6 +158,20 @@ pub(crate) struct Machine {
     pub(crate) room: Amounts,
 }
 
+impl Machine {
+    /// CPU and memory that it offers before system pods run there.
+    pub(crate) fn offers(&self, model: &Model<'_>) -> [i64; 2] {
+        let allocatable = &model.input.pools[self.offer.pool].allocatable;
+        [allocatable.cpu.0.max(0), allocatable.memory.0.max(0)]
+    }
+
+    /// What system pods ask for there.
+    pub(crate) fn daemons(&self, model: &Model<'_>) -> [i64; 2] {
+        let [cpu, memory] = self.offers(model);
+        [(cpu - self.offer.capacity.cpu.0).max(0), (memory - self.offer.capacity.memory.0).max(0)]
+    }
+}
+
 /// Pods that no rule can tell apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {

@@ -113,6 +113,11 @@ scalar! {
 }
 
 scalar! {
+    /// A time of day, in minutes from midnight: `08:00`, `24:00`.
+    TimeOfDay(u16), "a time of day such as 08:00", r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", "08:00", parse_time_of_day, write_time_of_day
+}
+
+scalar! {
     /// A number of pods, or a share of them: `1`, `25%`.
     Amount(IntOrPercent), "a number of pods or a share of them such as 1 or 25%", r"^[0-9]+%?$", "25%", parse_amount, write_amount
 }
@@ -219,6 +224,20 @@ fn parse_dollars(text: &str) -> Option<MicroUsdPerHour> {
     micros(text).map(MicroUsdPerHour)
 }
 
+fn parse_time_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !two_digits(hour) || !two_digits(minute) {
+        return None;
+    }
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (minute < 60 && hour * 60 + minute <= 24 * 60).then_some(hour * 60 + minute)
+}
+
+fn write_time_of_day(minutes: u16) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 fn parse_usd(text: &str) -> Option<MicroUsd> {
     micros(text).map(MicroUsd)
 }
@@ -284,6 +303,17 @@ mod tests {
         }
         for text in ["", "Mi", "1GiB", "-1Mi", "1..2Gi", "1e3Ki"] {
             assert!(text.parse::<Memory>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_is_on_a_clock() {
+        for (text, minutes) in [("00:00", 0), ("08:30", 510), ("23:59", 1439), ("24:00", 1440)] {
+            let time: TimeOfDay = text.parse().expect(text);
+            assert_eq!((time.0, time.to_string()), (minutes, text.to_owned()));
+        }
+        for text in ["8:00", "08:60", "24:01", "25:00", "0800", "-1:00", "08:00:00", ""] {
+            assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
         }
     }
 

@@ -38,6 +38,8 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
     money(view, &mut lines);
     commitments(view, &mut lines);
     objective(view, &mut lines);
+    dispersion(view, &mut lines);
+    weighted(view, &mut lines);
     relaxations(view, &mut lines);
     if detail.all {
         pods(view, &mut lines);
@@ -306,6 +308,42 @@ fn objective(view: &PlanView, lines: &mut Vec<String>) {
             heat.excess_before,
             heat.excess_after
         ));
+    }
+}
+
+/// How workloads stand to the limits of availability.
+fn dispersion(view: &PlanView, lines: &mut Vec<String>) {
+    let Some(told) = &view.dispersion else { return };
+    let limits = [(told.max_per_node, "on a node"), (told.max_per_zone, "in a zone")];
+    let limits: Vec<String> =
+        limits.iter().filter_map(|(most, of)| Some(format!("{} {of}", percent((*most)?)))).collect();
+    lines.push(String::new());
+    let text = format!(
+        "  Spreads {} -> {} of {} above {}, by {} -> {}",
+        told.above_before,
+        told.above_after,
+        count(told.workloads as usize, "workload"),
+        limits.join(" and "),
+        told.pods_before,
+        count(told.pods_after as usize, "pod")
+    );
+    lines.extend(wrap(&text, "            "));
+}
+
+/// The sums that candidates are compared by where other measures than cost have a weight.
+fn weighted(view: &PlanView, lines: &mut Vec<String>) {
+    let Some(weighted) = &view.weighted else { return };
+    let (before, after) = (&weighted.before, &weighted.after);
+    let change = |before: &str, after: &str| format!("{} -> {}", hourly(micro(before)), hourly(micro(after)));
+    lines.push(String::new());
+    lines.push(format!("  Weighs  {}", change(&before.total, &after.total)));
+    for (name, before, after) in [
+        ("cost", &before.cost, &after.cost),
+        ("balance", &before.balance, &after.balance),
+        ("node usage", &before.node_usage, &after.node_usage),
+        ("availability", &before.availability, &after.availability),
+    ] {
+        lines.push(format!("            {name:<13} {}", change(before, after)));
     }
 }
 

@@ -9,7 +9,9 @@ use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
 use journal_schema::facts::{Key, NodeFact};
-use journal_schema::plan::{Basis, CommitmentUse, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
+use journal_schema::plan::{
+    Basis, CommitmentUse, Dispersion, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target,
+};
 use journal_schema::policy::{Objective, PriceBasis, Pricing};
 use journal_schema::reason::Reason;
 use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
@@ -78,11 +80,15 @@ pub struct PlanView {
     pub relaxations: Vec<RelaxationView>,
     /// What a reader should know of the input.
     pub warnings: Vec<String>,
-    /// `Cost`, `Balance` or `NodeUsage`.
+    /// `Cost`, `Balance`, `NodeUsage` or `Availability`.
     pub objective: &'static str,
     /// How CPU and memory are mixed on the nodes.
     pub balance: BalanceView,
-    /// How much nodes are used, where the objective is NodeUsage.
+    /// How workloads stand to the limits of availability, where there are any.
+    pub dispersion: Option<DispersionView>,
+    /// What counts beside cost, where something has a weight.
+    pub weighted: Option<WeightedView>,
+    /// How much nodes are used, where the objective is NodeUsage or that has a weight.
     pub heat: Option<HeatView>,
 }
 
@@ -134,6 +140,52 @@ pub struct PricesView {
     pub spot_interruption_per_hour: String,
     /// Machines that are paid for already, which no sum counts.
     pub commitments: Vec<CommitmentView>,
+}
+
+/// How many workloads one failure takes more of than the policy allows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DispersionView {
+    /// Most of a workload's replicas on one node.
+    pub max_per_node: Option<f64>,
+    /// Most of a workload's replicas in one zone.
+    pub max_per_zone: Option<f64>,
+    /// Workloads of two replicas and more.
+    pub workloads: u32,
+    /// Those of them above a limit before the plan.
+    pub above_before: u32,
+    /// The same after it.
+    pub above_after: u32,
+    /// Pods beyond the limits before the plan.
+    pub pods_before: u32,
+    /// The same after it.
+    pub pods_after: u32,
+}
+
+/// The sums that candidates are compared by, before the plan and after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedView {
+    /// Before the plan.
+    pub before: WeightedSumView,
+    /// After it.
+    pub after: WeightedSumView,
+}
+
+/// A sum in parts, in dollars per hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedSumView {
+    /// The sum.
+    pub total: String,
+    /// What machines cost.
+    pub cost: String,
+    /// The distance from an even mix of CPU and memory, at its weight.
+    pub balance: String,
+    /// What is used above the limit of node usage, at its weight.
+    pub node_usage: String,
+    /// Pods beyond the limits of availability, at their weight.
+    pub availability: String,
 }
 
 /// How far machines that are paid for already are used.
@@ -372,6 +424,33 @@ pub fn node_price(node: &NodeFact, prices: &PriceBook, pricing: &Pricing) -> Opt
     effective_in(pricing, prices, engine::cloud::region(node), node.machine_type(), capacity_type(node))
 }
 
+fn dispersion(told: &Dispersion) -> DispersionView {
+    DispersionView {
+        max_per_node: told.max_per_node.map(share),
+        max_per_zone: told.max_per_zone.map(share),
+        workloads: told.workloads,
+        above_before: told.above_before,
+        above_after: told.above_after,
+        pods_before: told.pods_before,
+        pods_after: told.pods_after,
+    }
+}
+
+fn weighted(input: &PlanningInput, planned: &Planned) -> Option<WeightedView> {
+    let policy = &input.policy.optimize;
+    if policy.objective != Objective::Cost || policy.weights.are_zero() {
+        return None;
+    }
+    let [before, after] = planned.weighted(&policy.weights).map(|sum| WeightedSumView {
+        total: sum.total().to_string(),
+        cost: sum.cost.to_string(),
+        balance: sum.balance.to_string(),
+        node_usage: sum.node_usage.to_string(),
+        availability: sum.availability.to_string(),
+    });
+    Some(WeightedView { before, after })
+}
+
 fn prices(input: &PlanningInput, planned: &Planned) -> PricesView {
     let (book, pricing) = (&input.prices, &input.policy.optimize.pricing);
     let commitment = |own: &CommitmentUse| CommitmentView {
@@ -428,7 +507,10 @@ impl PlanView {
                 Objective::Cost => "Cost",
                 Objective::Balance => "Balance",
                 Objective::NodeUsage => "NodeUsage",
+                Objective::Availability => "Availability",
             },
+            dispersion: planned.report.dispersion.as_ref().map(dispersion),
+            weighted: weighted(input, planned),
             heat: planned.report.heat.map(|heat| HeatView {
                 limit: share(heat.limit),
                 hot_nodes_before: heat.hot_before,

@@ -2,7 +2,7 @@
 
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::plan::{PodAction, Target};
-use journal_schema::policy::Mode;
+use journal_schema::policy::{Mode, Objective, Policy};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Ppm, Timestamp};
@@ -74,6 +74,15 @@ impl Deciding {
         let need = policy.decide.min_savings;
         if self.places_pending() {
             // Asked for whatever it costs.
+        } else if let Some([now, after]) = self.weighted(policy) {
+            let (saved, got) = (now.0 - after.0, Ppm::of(now.0 - after.0, now.0));
+            if got < need {
+                return Some(Reason::BelowSavingsThreshold { got, need });
+            }
+            let saving = over(MicroUsdPerHour(saved), policy.decide.plan_life);
+            if saving <= plan.transition {
+                return Some(Reason::NotWorthTransition { transition: plan.transition, saving });
+            }
         } else if let Some(got) = self.gain() {
             if got < need {
                 return Some(Reason::BelowGainThreshold { got, need });
@@ -121,6 +130,13 @@ impl Deciding {
             PodAction::Move(_) => matches!(verdict.reason, Reason::MakesRoom { .. }),
             PodAction::Place(Target::Node(_)) | PodAction::Stay | PodAction::Unplaced => false,
         })
+    }
+
+    /// The weighted sums before the plan and after it, where other measures than cost have a weight.
+    fn weighted(&self, policy: &Policy) -> Option<[MicroUsdPerHour; 2]> {
+        let (objective, weights) = (policy.optimize.objective, &policy.optimize.weights);
+        let weighted = objective == Objective::Cost && !weights.are_zero();
+        weighted.then(|| self.iteration.planned.weighted(weights).map(|sum| sum.total()))
     }
 
     /// What a plan for another objective than cost comes to by its own measure.

@@ -89,7 +89,10 @@ impl<'m, 'a> Run<'m, 'a> {
             &Problem::new(model, &placeable, vec![0; model.commitments.all().len()]),
             model.classes.len(),
         );
-        place_pending(&mut state, &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0, threads: 1 });
+        place_pending(
+            &mut state,
+            &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0, threads: 1, weighing: None },
+        );
         state.commit();
         Self { state, commands: 0, evictions: 0 }
     }
