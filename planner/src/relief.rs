@@ -79,13 +79,12 @@ impl Thermometer {
             if home == Some(at) {
                 continue;
             }
-            for dim in 0..2 {
-                if let Some(home) = home {
-                    nodes[home][dim] = (nodes[home][dim] - self.items[item][dim]).max(0);
-                }
-                if at != NOWHERE {
-                    nodes[at][dim] += self.items[item][dim];
-                }
+            let own = self.items[item];
+            if let Some(home) = home {
+                nodes[home].iter_mut().zip(own).for_each(|(used, own)| *used = (*used - own).max(0));
+            }
+            if at != NOWHERE {
+                nodes[at].iter_mut().zip(own).for_each(|(used, own)| *used += own);
             }
         }
         nodes

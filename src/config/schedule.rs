@@ -49,7 +49,6 @@ pub struct Window {
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "they say it")]
 pub enum Day {
     Mon,
     Tue,
