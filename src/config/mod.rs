@@ -102,3 +102,16 @@ fn print(args: &ConfigPrintArgs, streams: &mut Streams) -> Result<Exit, Problem>
     }
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    /// The example that people copy is valid.
+    #[test]
+    fn the_example_of_the_documentation_is_valid() {
+        let page = include_str!("../../docs/objectives.md");
+        let (_, rest) = page.split_once("```yaml\n").expect("an example");
+        let (example, _) = rest.split_once("```").expect("its end");
+        let file = super::parse("docs/objectives.md", example).expect("valid");
+        assert_eq!((file.spec.schedule.len(), file.spec.optimize.pricing.commitments.len()), (1, 1));
+    }
+}
