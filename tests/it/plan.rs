@@ -120,7 +120,7 @@ fn prices_say_on_which_basis_they_are() {
 #[test]
 fn what_is_committed_is_in_no_sum() {
     let (json, text) = with_policy(
-        "{optimize: {pricing: {commitments: [{machineType: e2-standard-4, region: us-central1, count: 2}]}}}",
+        "{optimize: {pricing: {commitments: [{machineType: e2-standard-4, region: europe-west3, count: 2}]}}}",
     );
     let used = &json["prices"]["commitments"][0];
     assert_eq!(
