@@ -66,7 +66,7 @@ pub(crate) fn assemble(
             });
         }
     }
-    let (cost_now, account_now) = model.present_cost();
+    let cost_now = model.present_cost;
     let (more, account) = change.reckoned(model);
     let waves = change.waves.iter().map(|wave| {
         let opens = Few::new(wave.opens.iter().map(|host| target(*host)).collect());
@@ -87,7 +87,7 @@ pub(crate) fn assemble(
         waste_of_added: many(waste.machines.into_iter().map(MicroUsdPerHour).collect(), "nodes to add")?,
         unused: MicroUsdPerHour(waste.unused),
         binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
-        commitments: Few::new(commitment_uses(model, &account_now, &account))
+        commitments: Few::new(commitment_uses(model, &model.present_account, &account))
             .map_err(|_| PlanError::TooLarge { what: Name::truncated("commitments") })?,
         dispersion: availability::report(model, &present, &rehearsal.state),
     };

@@ -95,7 +95,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         // What looks second may be less fragile.
         let second = self.found.get(1).filter(|_| drawn).map(led);
         let count = self.found.len();
-        let (present, _) = self.model.present_cost();
+        let present = self.model.present_cost;
         let unled = if large { present / UNLED_SHARE } else { 0 };
         for (number, state) in self.found.iter().enumerate() {
             let floor = price_of(&Change::of(state), state, state.homeless, self.goal);

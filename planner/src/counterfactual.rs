@@ -46,7 +46,7 @@ pub(crate) fn measure(found: &Found<'_, '_, '_>, relaxations: Vec<Relaxation>) -
     let own = found.cost_on(model);
     // What goes wrong with all rules is no measure of one.
     let Some(own) = own else { return relaxations };
-    let planned = model.present_cost().0 + found.change.cost(model);
+    let planned = model.present_cost + found.change.cost(model);
     let baseline = own.min(planned);
     let mut left = MOST_MEASURED;
     let mut list: Vec<Relaxation> = relaxations
@@ -91,7 +91,7 @@ impl Found<'_, '_, '_> {
         if !as_many || verify(model, &change, &rehearsal).is_err() {
             return None;
         }
-        Some(model.present_cost().0 + change.cost(model))
+        Some(model.present_cost + change.cost(model))
     }
 
     /// The prices that guided the plan's search, by the classes of another model: pods that could not move are

@@ -112,6 +112,9 @@ impl Counters {
 
     /// By cap and domain with pods of its workload: how many.
     pub(crate) fn capped(&self, relations: &Relations) -> Vec<(usize, usize, u32)> {
+        if relations.caps.is_empty() {
+            return Vec::new();
+        }
         let first = relations.cap_tally(0);
         let of_tally = |tally: u32| (tally as usize).checked_sub(first);
         let mut list: Vec<(usize, usize, u32)> = Vec::new();

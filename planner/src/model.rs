@@ -200,6 +200,10 @@ pub(crate) struct Model<'a> {
     pub(crate) hosts: Vec<Host<'a>>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) commitments: Commitments,
+    /// What the present nodes cost, in micro-USD per hour.
+    pub(crate) present_cost: i64,
+    /// The commitments that they use.
+    pub(crate) present_account: Account,
     /// All machines, cheapest first.
     pub(crate) by_price: Vec<usize>,
     pub(crate) items: Vec<Item<'a>>,
@@ -540,6 +544,9 @@ impl<'a> Model<'a> {
             }
             items.push(Item { fact: pod, class, home, standing });
         }
+        let mut present_account = Account::new(&commitments);
+        let tariffs = hosts.iter().filter_map(|host| host.tariff);
+        let present_cost = tariffs.map(|tariff| present_account.add(&commitments, tariff)).sum();
         let compatible = table(input, &statics.values, &signatures);
         let least = |dim: usize| classes.values.iter().map(|class| class.request[dim]).min().unwrap_or(0);
         let mut model = Self {
@@ -550,6 +557,8 @@ impl<'a> Model<'a> {
             dims,
             hosts,
             machines,
+            present_cost,
+            present_account,
             commitments,
             by_price: Vec::new(),
             groups: Arc::new(Groups::new(input, &items)),
@@ -573,6 +582,9 @@ impl<'a> Model<'a> {
 
     /// Where a workload has more in one place than its limit, that is what a plan keeps to.
     fn note_caps(&mut self) {
+        if self.relations.caps.is_empty() {
+            return;
+        }
         for (cap, _, excess) in State::present(self, 0).crowds() {
             let own = &mut self.relations.caps[cap];
             own.most = own.most.max(own.limit + excess);
@@ -597,14 +609,6 @@ impl<'a> Model<'a> {
             machine.offer.price = weighed(&machine.offer.tariff);
         }
         self.rank_machines();
-    }
-
-    /// What the present nodes cost, in micro-USD per hour, and the account of the commitments that they use.
-    pub(crate) fn present_cost(&self) -> (i64, Account) {
-        let mut account = Account::new(&self.commitments);
-        let tariffs = self.hosts.iter().filter_map(|host| host.tariff);
-        let cost = tariffs.map(|tariff| account.add(&self.commitments, tariff)).sum();
-        (cost, account)
     }
 
     /// Notes how spread constraints stand in the present placement.

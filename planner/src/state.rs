@@ -82,7 +82,6 @@ impl<'m, 'a> State<'m, 'a> {
     /// The present placement, with `slots` places for new machines; pending pods have no host.
     pub(crate) fn present(model: &'m Model<'a>, slots: usize) -> Self {
         let nodes = model.hosts.len();
-        let (cost, account) = model.present_cost();
         let mut state = Self {
             model,
             room: model
@@ -105,8 +104,8 @@ impl<'m, 'a> State<'m, 'a> {
             free_slots: (nodes..nodes + slots).rev().collect(),
             counters: Counters::new(&model.relations, nodes + slots),
             log: Vec::new(),
-            cost,
-            account,
+            cost: model.present_cost,
+            account: model.present_account.clone(),
             toll: 0,
             homeless: 0,
         };

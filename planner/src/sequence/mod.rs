@@ -113,7 +113,7 @@ impl Change {
 
     /// The same, and the account of the commitments in the end.
     pub(crate) fn reckoned(&self, model: &Model<'_>) -> (i64, Account) {
-        let mut account = model.present_cost().1;
+        let mut account = model.present_account.clone();
         let leaving = self.leaving.iter().filter_map(|host| model.hosts[*host].tariff);
         let removed: i64 = leaving.map(|tariff| account.take(&model.commitments, tariff)).sum();
         (self.boot(model, &mut account) - removed, account)
@@ -121,7 +121,7 @@ impl Change {
 
     /// What the machines cost per hour while no node has left yet.
     pub(crate) fn overlap(&self, model: &Model<'_>) -> i64 {
-        self.boot(model, &mut model.present_cost().1)
+        self.boot(model, &mut model.present_account.clone())
     }
 
     fn boot(&self, model: &Model<'_>, account: &mut Account) -> i64 {
