@@ -8,7 +8,7 @@ use crate::cloud::{CapacityType, Pool, PoolId, PriceBook};
 use crate::facts::{
     CsiNodeFact, HpaFact, Key, NamespaceFact, NodeFact, PdbFact, PodFact, PvFact, PvcFact, WorkloadFact, WorkloadId,
 };
-use crate::policy::Policy;
+use crate::policy::{Policy, Weights};
 use crate::reason::Reason;
 use crate::text::{Few, Many, Name};
 use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Ppm, Timestamp};
@@ -110,7 +110,7 @@ pub struct NodeToAdd {
     pub zone: Name,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price.
+    /// Effective price by the policy's pricing, commitments left aside.
     pub price: MicroUsdPerHour,
 }
 
@@ -131,7 +131,7 @@ pub struct NodeToRemove {
     pub zone: Name,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price.
+    /// Effective price by the policy's pricing, commitments left aside.
     pub price: MicroUsdPerHour,
 }
 
@@ -238,7 +238,8 @@ pub struct Plan {
     pub waves: Many<Wave>,
     /// Requests to change, by workload and container.
     pub requests: Many<RequestChange>,
-    /// What the counted nodes cost now. Nodes that may not be removed count, when their price is known.
+    /// What the counted nodes cost now, by the policy's pricing: their effective prices less what commitments
+    /// cover. Nodes that may not be removed count, when their price is known.
     pub cost_now: MicroUsdPerHour,
     /// What they cost after the plan.
     pub cost_after: MicroUsdPerHour,
@@ -406,6 +407,49 @@ pub struct FrontierPoint {
     pub move_price: MicroUsdPerHour,
 }
 
+/// How many workloads have more in one place than the policy's limits of availability allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispersion {
+    /// Most of a workload's replicas on one node.
+    pub max_per_node: Option<Ppm>,
+    /// Most of a workload's replicas in one zone.
+    pub max_per_zone: Option<Ppm>,
+    /// Workloads of two replicas and more.
+    pub workloads: u32,
+    /// Those of them above a limit before the plan.
+    pub above_before: u32,
+    /// The same after it.
+    pub above_after: u32,
+    /// Pods beyond the limits before the plan, of every node and every zone.
+    pub pods_before: u32,
+    /// The same after it.
+    pub pods_after: u32,
+}
+
+impl Dispersion {
+    /// The share of the pods beyond the limits that the plan takes away.
+    pub fn gain(&self) -> Ppm {
+        Ppm::of(i64::from(self.pods_before) - i64::from(self.pods_after), self.pods_before.into())
+    }
+}
+
+/// How far a commitment of the policy is used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommitmentUse {
+    /// Machine type.
+    pub machine_type: Name,
+    /// Region.
+    pub region: Name,
+    /// Machines that are paid for whether they run or not.
+    pub committed: u32,
+    /// Machines of the kind now, on demand.
+    pub now: u32,
+    /// The same after the plan.
+    pub after: u32,
+    /// What each that is paid for costs less.
+    pub covers: MicroUsdPerHour,
+}
+
 /// What explains a plan. An unread report is not actionable.
 #[must_use = "an unread report is not actionable"]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -421,7 +465,7 @@ pub struct Report {
     /// How CPU and memory are mixed on the nodes.
     #[serde(default)]
     pub balance: Balance,
-    /// How much nodes are used, where the plan is about that.
+    /// How much nodes are used, where the plan is about that or that has a weight.
     #[serde(default)]
     pub heat: Option<Heat>,
     /// By slot: of the distance between cost and bound, what is due to each machine to boot.
@@ -439,6 +483,56 @@ pub struct Report {
     /// first. None is beaten by another at every price of a move. Empty where the plan is not about cost.
     #[serde(default)]
     pub frontier: Few<FrontierPoint>,
+    /// Commitments of the policy by machine type and region, those whose price is known.
+    #[serde(default)]
+    pub commitments: Few<CommitmentUse>,
+    /// How workloads stand to the limits of availability, where there are any.
+    #[serde(default)]
+    pub dispersion: Option<Dispersion>,
+}
+
+/// What a plan is compared by where other measures than cost have a weight, in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeightedSum {
+    /// What machines cost.
+    pub cost: MicroUsdPerHour,
+    /// The distance of nodes from an even mix of CPU and memory, at its weight.
+    pub balance: MicroUsdPerHour,
+    /// What is used above the limit of node usage, at its weight.
+    pub node_usage: MicroUsdPerHour,
+    /// Pods beyond the limits of availability, at their weight.
+    pub availability: MicroUsdPerHour,
+}
+
+impl WeightedSum {
+    /// The sum of its parts.
+    pub fn total(&self) -> MicroUsdPerHour {
+        [self.cost, self.balance, self.node_usage, self.availability].into_iter().sum()
+    }
+}
+
+impl Planned {
+    /// The weighted sum before the plan, and after it.
+    pub fn weighted(&self, weights: &Weights) -> [WeightedSum; 2] {
+        let (plan, report) = (&self.plan, &self.report);
+        let of_nodes = |weight: MicroUsdPerHour, nodes: Ppm| {
+            let price = i128::from(weight.0.max(0)) * i128::from(nodes.0) / i128::from(Ppm::percent(100).0);
+            MicroUsdPerHour(i64::try_from(price).unwrap_or(i64::MAX))
+        };
+        let of_pods = |pods: u32| MicroUsdPerHour(weights.availability.0.max(0).saturating_mul(pods.into()));
+        let heat = report.heat.map_or((Ppm(0), Ppm(0)), |heat| (heat.before, heat.after));
+        let pods = report.dispersion.map_or((0, 0), |told| (told.pods_before, told.pods_after));
+        let sum = |cost, balance, heat, pods| WeightedSum {
+            cost,
+            balance: of_nodes(weights.balance, balance),
+            node_usage: of_nodes(weights.node_usage, heat),
+            availability: of_pods(pods),
+        };
+        [
+            sum(plan.cost_now, report.balance.before, heat.0, pods.0),
+            sum(plan.cost_after, report.balance.after, heat.1, pods.1),
+        ]
+    }
 }
 
 /// The planner's answer.

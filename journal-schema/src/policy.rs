@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::CapacityType;
 use crate::facts::Selector;
 use crate::text::{Few, Name};
-use crate::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
+use crate::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 
 /// How far kinema may go by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,6 +161,86 @@ pub enum Objective {
     Balance,
     /// No node used above a limit: machines stay, pods of hot nodes go to cool ones.
     NodeUsage,
+    /// No more of a workload in one place than the limits of availability allow: machines stay, pods of workloads
+    /// above them go elsewhere.
+    Availability,
+}
+
+/// How much of a workload one failure may take. Of workloads of two replicas and more; never below one pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Availability {
+    /// Most of a workload's replicas on one node, as a share.
+    pub max_per_node: Option<Ppm>,
+    /// Most of a workload's replicas in one zone, as a share.
+    pub max_per_zone: Option<Ppm>,
+}
+
+/// What it is worth under the objective of cost to have less of what other objectives are about. Nothing by default:
+/// cost alone counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Weights {
+    /// For each node of distance from an even mix of CPU and memory.
+    pub balance: MicroUsdPerHour,
+    /// For each node that is used above the limit of node usage.
+    pub node_usage: MicroUsdPerHour,
+    /// For each pod beyond the limits of availability.
+    pub availability: MicroUsdPerHour,
+}
+
+impl Weights {
+    /// Whether cost alone counts.
+    pub fn are_zero(&self) -> bool {
+        [self.balance, self.node_usage, self.availability].iter().all(|weight| weight.0 <= 0)
+    }
+}
+
+/// Which price of a machine counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PriceBasis {
+    /// The list price of an hour.
+    #[default]
+    List,
+    /// That of an hour of a machine that runs all month: list prices on demand, less the sustained-use discount of
+    /// the machine family.
+    SustainedUse,
+}
+
+/// What it costs when the cloud takes a spot machine back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpotInterruption {
+    /// How often a spot machine is expected to be taken back within 30 days; one is 1,000,000.
+    pub per_thirty_days: Ppm,
+    /// What each time costs.
+    pub cost: MicroUsd,
+}
+
+/// Machines that are paid for whether they run or not: the first `count` of them on demand cost nothing more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Commitment {
+    /// Machine type.
+    pub machine_type: Name,
+    /// Region.
+    pub region: Name,
+    /// How many.
+    pub count: u32,
+}
+
+/// What a machine is reckoned to cost beyond its list price, or less. The journal keeps list prices: a plan's are
+/// worked out from them by this.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pricing {
+    /// Which price of a machine counts.
+    pub basis: PriceBasis,
+    /// What the boot disk of a node costs.
+    pub boot_disk: MicroUsdPerHour,
+    /// What it costs that spot machines are taken back.
+    pub spot_interruption: SpotInterruption,
+    /// Machines that are paid for already. Those of one type and region add up.
+    pub commitments: Few<Commitment>,
 }
 
 /// What the planner may choose from, and what it minimises.
@@ -169,7 +249,8 @@ pub enum Objective {
 pub struct Optimize {
     /// What plans are for.
     pub objective: Objective,
-    /// Under the objective NodeUsage: share of a node's CPU, or of its memory, above which it is hot.
+    /// Share of a node's CPU, or of its memory, above which it is hot: under the objective NodeUsage, or where that
+    /// has a weight.
     pub node_usage: Ppm,
     /// Work limits.
     pub limits: Limits,
@@ -183,8 +264,14 @@ pub struct Optimize {
     pub capacity_types: Few<CapacityType>,
     /// Most nodes the cluster may have during the transition.
     pub max_nodes: Option<u32>,
-    /// Most the cluster may cost during the transition.
+    /// Most the cluster may cost during the transition, where no commitment covers a new machine.
     pub max_cost: Option<MicroUsdPerHour>,
+    /// What machines are reckoned to cost.
+    pub pricing: Pricing,
+    /// Limits that a plan for any objective keeps, as far as they are kept now.
+    pub availability: Availability,
+    /// Under the objective of cost: what else counts.
+    pub weights: Weights,
 }
 
 impl Default for Optimize {
@@ -199,6 +286,9 @@ impl Default for Optimize {
             capacity_types: Few::default(),
             max_nodes: None,
             max_cost: None,
+            pricing: Pricing::default(),
+            availability: Availability::default(),
+            weights: Weights::default(),
         }
     }
 }

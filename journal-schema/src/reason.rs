@@ -291,6 +291,8 @@ pub enum Reason {
         /// Usage above which a node is hot.
         limit: Ppm,
     },
+    /// It moves because too much of its workload is in one place.
+    SpreadsOut,
     /// It moves so that a pod that waits fits on its node.
     MakesRoom {
         /// The pod that waits.

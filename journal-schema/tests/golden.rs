@@ -250,6 +250,29 @@ fn objects() -> Vec<Object> {
     ]
 }
 
+fn commitment_use() -> CommitmentUse {
+    CommitmentUse {
+        machine_type: name("n2-standard-4"),
+        region: name("us-central1"),
+        committed: 2,
+        now: 1,
+        after: 3,
+        covers: MicroUsdPerHour(190_000),
+    }
+}
+
+fn dispersion() -> Dispersion {
+    Dispersion {
+        max_per_node: Some(Ppm::percent(50)),
+        max_per_zone: None,
+        workloads: 3,
+        above_before: 2,
+        above_after: 1,
+        pods_before: 4,
+        pods_after: 1,
+    }
+}
+
 fn plan() -> Planned {
     let plan = Plan {
         iteration: 1,
@@ -358,6 +381,8 @@ fn plan() -> Planned {
             FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(4) },
             FrontierPoint { moves: 2, cost: MicroUsdPerHour(1), move_price: MicroUsdPerHour(0) },
         ]),
+        commitments: few(vec![commitment_use()]),
+        dispersion: Some(dispersion()),
     };
     Planned { plan, report }
 }

@@ -6,6 +6,7 @@
 
 use journal_schema::policy::Objective;
 
+use crate::availability::{self, CROWDED};
 use crate::balance::{Scale, swaps};
 use crate::model::Model;
 use crate::relief::{self, Thermometer};
@@ -18,6 +19,7 @@ use crate::state::State;
 pub(crate) enum Measure {
     Balance(Scale),
     NodeUsage(Thermometer),
+    Availability,
 }
 
 impl Measure {
@@ -27,6 +29,7 @@ impl Measure {
         match model.input.policy.optimize.objective {
             Objective::Cost => None,
             Objective::Balance => (!helped).then(|| Self::Balance(Scale::new(model))),
+            Objective::Availability => (!helped).then_some(Self::Availability),
             Objective::NodeUsage => (!helped).then(|| Self::NodeUsage(Thermometer::new(model))),
         }
     }
@@ -36,6 +39,7 @@ impl Measure {
         match self {
             Self::Balance(scale) => swaps::propose(model, scale),
             Self::NodeUsage(thermometer) => relief::propose(model, thermometer),
+            Self::Availability => availability::propose(model),
         }
     }
 
@@ -45,8 +49,9 @@ impl Measure {
         let value = match self {
             Self::Balance(scale) => scale.entropy(&candidate.rehearsal.state, &candidate.change),
             Self::NodeUsage(thermometer) => thermometer.heat(&candidate.rehearsal.state, &candidate.change),
+            Self::Availability => candidate.rehearsal.state.above_limits(),
         };
-        value + stuck * HOMELESS
+        value + stuck * HOMELESS + candidate.rehearsal.state.above_caps() * CROWDED
     }
 }
 

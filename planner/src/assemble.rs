@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use journal_schema::plan::{
-    FrontierPoint, Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned, PlanningInput,
-    PodAction, PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
+    CommitmentUse, FrontierPoint, Managed, Move, NodeAction, NodeToAdd, NodeToRemove, NodeVerdict, Plan, Planned,
+    PlanningInput, PodAction, PodVerdict, Relaxation, Report, RequestChange, Slot, Target, Wave,
 };
 use journal_schema::policy::{Objective, RightSizing};
 use journal_schema::reason::Reason;
@@ -12,9 +12,11 @@ use journal_schema::text::{Few, Many, Name};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu};
 
 use crate::PlanError;
+use crate::availability;
 use crate::balance::Scale;
 use crate::binding::binding;
 use crate::bound::Bound;
+use crate::commitments::{Account, Commitment};
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of, zone_of};
 use crate::model::Model;
 use crate::moves::{BATCH_MINUTES, BOOT_MINUTES, MOVE};
@@ -64,9 +66,8 @@ pub(crate) fn assemble(
             });
         }
     }
-    let cost_now: i64 = model.hosts.iter().filter_map(|host| host.price).sum();
-    let removed: i64 = remove.iter().map(|node| node.price.0).sum();
-    let added: i64 = add.iter().map(|node| node.price.0).sum();
+    let cost_now = model.present_cost;
+    let (more, account) = change.reckoned(model);
     let waves = change.waves.iter().map(|wave| {
         let opens = Few::new(wave.opens.iter().map(|host| target(*host)).collect());
         Ok(Wave { opens: opens.map_err(|_| PlanError::TooLarge { what: Name::truncated("nodes of a wave") })? })
@@ -75,7 +76,7 @@ pub(crate) fn assemble(
     let minutes = BOOT_MINUTES + batches(&moves, input) * BATCH_MINUTES;
     let waste = waste(model, bound, change, rehearsal);
     let present = State::present(model, 0);
-    let hot = input.policy.optimize.objective == Objective::NodeUsage;
+    let hot = input.policy.optimize.objective == Objective::NodeUsage || input.policy.optimize.weights.node_usage.0 > 0;
     let report = Report {
         nodes: many(node_verdicts(model, bound, change, rehearsal, &waste), "node verdicts")?,
         pods: many(pod_verdicts(model, change, &targets, rehearsal), "pod verdicts")?,
@@ -87,6 +88,9 @@ pub(crate) fn assemble(
         unused: MicroUsdPerHour(waste.unused),
         binding: many(binding(model, bound, change, rehearsal), "bottlenecks")?,
         frontier: Few::default(),
+        commitments: Few::new(commitment_uses(model, &model.present_account, &account))
+            .map_err(|_| PlanError::TooLarge { what: Name::truncated("commitments") })?,
+        dispersion: availability::report(model, &present, &rehearsal.state),
     };
     let plan = Plan {
         iteration: input.iteration,
@@ -98,11 +102,25 @@ pub(crate) fn assemble(
         waves: many(waves, "waves")?,
         requests: many(request_changes(input), "request changes")?,
         cost_now: MicroUsdPerHour(cost_now),
-        cost_after: MicroUsdPerHour(cost_now - removed + added),
+        cost_after: MicroUsdPerHour(cost_now + more),
         lower_bound: MicroUsdPerHour(bound.cost),
-        transition: MicroUsd(added * minutes / 60),
+        transition: MicroUsd(change.overlap(model) * minutes / 60),
     };
     Ok(Planned { plan, report })
+}
+
+/// How far commitments are used before and after.
+fn commitment_uses(model: &Model<'_>, now: &Account, after: &Account) -> Vec<CommitmentUse> {
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let of = |(index, own): (usize, &Commitment)| CommitmentUse {
+        machine_type: own.machine_type.clone(),
+        region: own.region.clone(),
+        committed: count(own.count),
+        now: count(now.used(index)),
+        after: count(after.used(index)),
+        covers: MicroUsdPerHour(own.cover),
+    };
+    model.commitments.all().iter().enumerate().map(of).collect()
 }
 
 /// Adds what rules cost, which is sought once the plan is sound, and what moves buy.
@@ -132,7 +150,7 @@ fn node_to_add(model: &Model<'_>, slot: usize, machine: usize) -> NodeToAdd {
         machine_type: pool.machine_type.clone(),
         zone: pool.zone.clone(),
         capacity_type: pool.capacity_type,
-        price: MicroUsdPerHour(offer.price),
+        price: MicroUsdPerHour(offer.tariff.paid),
     }
 }
 
@@ -151,7 +169,7 @@ fn node_to_remove(model: &Model<'_>, host: usize) -> NodeToRemove {
         zone: Name::truncated(zone_of(host.fact)),
         capacity_type: pool_of(model.input, host.fact)
             .map_or_else(|| capacity_type_of(host.fact), |pool| pool.capacity_type),
-        price: MicroUsdPerHour(host.price.unwrap_or(0)),
+        price: MicroUsdPerHour(host.tariff.map_or(0, |tariff| tariff.paid)),
     }
 }
 

@@ -61,7 +61,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         match (model.input.policy.optimize.objective, steered) {
             (Objective::Cost, true) => choice.lead(),
             (Objective::Cost, false) => choice.look_at_all(true),
-            (Objective::Balance | Objective::NodeUsage, _) => choice.look_at_all(false),
+            (Objective::Balance | Objective::NodeUsage | Objective::Availability, _) => choice.look_at_all(false),
         }
         if steered {
             choice.shift();
@@ -73,9 +73,10 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
     fn shift(&mut self) {
         let proposed = placement::propose(self.model, self.goal);
         let proposed = proposed.or_else(|| self.measure.as_ref()?.propose(self.model));
-        if let Some((change, state)) = proposed {
+        let weighed = self.goal.weighing.map_or_else(Vec::new, |weighing| weighing.propose(self.model));
+        for (number, (change, state)) in proposed.into_iter().chain(weighed).enumerate() {
             let candidate = self.settle(change, &state.at, Rules::Compiled);
-            let rank = 2 * self.found.len() + 3;
+            let rank = 2 * self.found.len() + 3 + number;
             self.waiting.push(Waiting { price: candidate.price, rank, stage: Stage::Looked(candidate) });
         }
     }
@@ -94,10 +95,10 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         // What looks second may be less fragile.
         let second = self.found.get(1).filter(|_| drawn).map(led);
         let count = self.found.len();
-        let present: i64 = self.model.hosts.iter().filter_map(|host| host.price).sum();
+        let present = self.model.present_cost;
         let unled = if large { present / UNLED_SHARE } else { 0 };
         for (number, state) in self.found.iter().enumerate() {
-            let floor = price_of(self.model, &Change::of(state), state.homeless, self.goal.move_penalty);
+            let floor = price_of(&Change::of(state), state, state.homeless, self.goal);
             // Among equals the one that changes least, which the search gives last; and one that leads nobody.
             let rank = if large { 2 * count + 2 - number } else { count - number };
             self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });

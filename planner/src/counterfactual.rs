@@ -46,7 +46,7 @@ pub(crate) fn measure(found: &Found<'_, '_, '_>, relaxations: Vec<Relaxation>) -
     let own = found.cost_on(model);
     // What goes wrong with all rules is no measure of one.
     let Some(own) = own else { return relaxations };
-    let planned = model.hosts.iter().filter_map(|host| host.price).sum::<i64>() + found.change.cost(model);
+    let planned = model.present_cost + found.change.cost(model);
     let baseline = own.min(planned);
     let mut left = MOST_MEASURED;
     let mut list: Vec<Relaxation> = relaxations
@@ -54,7 +54,9 @@ pub(crate) fn measure(found: &Found<'_, '_, '_>, relaxations: Vec<Relaxation>) -
         .map(|relaxation| {
             let Some(waiver) = Waiver::of(&relaxation.reason).filter(|_| left > 0) else { return relaxation };
             left -= 1;
-            match found.cost_on(&Model::waiving(model.input, &waiver)) {
+            let mut without = Model::waiving(model.input, &waiver);
+            without.weigh(&found.goal.bound.relief);
+            match found.cost_on(&without) {
                 Some(cost) => {
                     let saves = MicroUsdPerHour((baseline - cost).max(0));
                     Relaxation { saves, basis: Basis::Measured, ..relaxation }
@@ -89,7 +91,7 @@ impl Found<'_, '_, '_> {
         if !as_many || verify(model, &change, &rehearsal).is_err() {
             return None;
         }
-        Some(model.hosts.iter().filter_map(|host| host.price).sum::<i64>() + change.cost(model))
+        Some(model.present_cost + change.cost(model))
     }
 
     /// The prices that guided the plan's search, by the classes of another model: pods that could not move are
@@ -105,8 +107,8 @@ impl Found<'_, '_, '_> {
             worth[item.class].get_or_insert_with(value);
         }
         let worth = worth.into_iter().map(Option::unwrap_or_default).collect();
-        let (method, units) = (bound.method.clone(), bound.units);
-        Bound { cost: 0, method, units, worth, resources: Vec::new(), rents: None, fillings: Vec::new() }
+        let (method, units, relief) = (bound.method.clone(), bound.units, bound.relief.clone());
+        Bound { cost: 0, method, units, worth, resources: Vec::new(), rents: None, relief, fillings: Vec::new() }
     }
 
     /// The plan's end, as a placement of another model of the same cluster: its nodes and pods have the same

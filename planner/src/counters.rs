@@ -94,6 +94,12 @@ impl Counters {
                 }
             }
         }
+        for cap in &profile.caps {
+            let topology = relations.caps[*cap].topology;
+            if let Some(domain) = relations.domain(topology, sig, host) {
+                self.bump(topology, relations.cap_tally(*cap), domain, arrives);
+            }
+        }
         for spread in &profile.spread_hit {
             let rule = &relations.spreads[*spread];
             if rule.eligible[sig]
@@ -102,6 +108,25 @@ impl Counters {
                 self.bump(rule.topology, relations.spread_tally(*spread), domain, arrives);
             }
         }
+    }
+
+    /// By cap and domain with pods of its workload: how many.
+    pub(crate) fn capped(&self, relations: &Relations) -> Vec<(usize, usize, u32)> {
+        if relations.caps.is_empty() {
+            return Vec::new();
+        }
+        let first = relations.cap_tally(0);
+        let of_tally = |tally: u32| (tally as usize).checked_sub(first);
+        let mut list: Vec<(usize, usize, u32)> = Vec::new();
+        for (host, tallies) in self.hosts.iter().enumerate() {
+            list.extend(tallies.iter().filter_map(|(tally, count)| Some((of_tally(*tally)?, host, *count))));
+        }
+        for (cap, counts) in self.domains[first..].iter().enumerate() {
+            let taken = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            list.extend(taken.map(|(domain, count)| (cap, domain, *count)));
+        }
+        list.sort_unstable();
+        list
     }
 
     fn is_lonely(&self, relations: &Relations, affinity: usize, domain: usize) -> bool {
@@ -180,4 +205,15 @@ pub(crate) fn conflict(relations: &Relations, profile: usize, seen: &impl Seen) 
         }
     }
     None
+}
+
+/// Whether one pod of a profile more would exceed a cap of its workload, which the scheduler knows nothing of.
+pub(crate) fn exceeds_cap(relations: &Relations, profile: usize, seen: &impl Seen) -> bool {
+    let (sig, host) = (seen.sig(), seen.host());
+    relations.profiles[profile].caps.iter().any(|cap| {
+        let own = &relations.caps[*cap];
+        relations
+            .domain(own.topology, sig, host)
+            .is_some_and(|domain| i64::from(seen.count(own.topology, relations.cap_tally(*cap), domain)) >= own.most)
+    })
 }

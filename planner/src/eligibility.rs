@@ -15,7 +15,9 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 
+use crate::commitments::{Commitments, Tariff};
 use crate::model::first_static_failure;
+use crate::pricing::effective_in;
 use crate::rules::{HOSTNAME, REGION, ZONE, selector_matches};
 use crate::waiver::Waiver;
 
@@ -78,12 +80,18 @@ pub(crate) fn pool_of<'a>(input: &'a PlanningInput, node: &NodeFact) -> Option<&
     }
 }
 
-/// What a node costs, in micro-USD per hour, if the price book knows.
-pub(crate) fn price_of(input: &PlanningInput, node: &NodeFact) -> Option<i64> {
+/// What a node costs by the policy's pricing, if the price book knows.
+pub(crate) fn tariff_of(input: &PlanningInput, commitments: &Commitments, node: &NodeFact) -> Option<Tariff> {
     let pool = pool_of(input, node);
     let capacity_type = pool.map_or_else(|| capacity_type_of(node), |pool| pool.capacity_type);
     let region = pool.map_or_else(|| region_of(input, node), |pool| pool.region.as_str());
-    input.prices.price(region, machine_type_of(node), capacity_type).map(|price| price.0)
+    let (pricing, machine_type) = (&input.policy.optimize.pricing, machine_type_of(node));
+    let paid = effective_in(pricing, &input.prices, region, machine_type, capacity_type)?;
+    Some(Tariff { paid: paid.0, commitment: commitments.of(region, machine_type, capacity_type) })
+}
+
+fn is_priced(input: &PlanningInput, node: &NodeFact) -> bool {
+    tariff_of(input, &Commitments::default(), node).is_some()
 }
 
 fn protected(wish: DoNotDisrupt, now: Timestamp) -> bool {
@@ -129,7 +137,7 @@ fn node_rule(input: &PlanningInput, node: &NodeFact, counts: impl Fn(&Reason) ->
     };
     let price_unknown = || {
         let unknown = || Reason::PriceUnknown { machine_type: Name::truncated(machine_type_of(node)) };
-        price_of(input, node).is_none().then(unknown)
+        (!is_priced(input, node)).then(unknown)
     };
     let hosts_kinema = || {
         let own = input.own_pod.as_ref().and_then(|key| input.cluster.pods.get(key))?;

@@ -7,18 +7,21 @@
 //! How it works, in the order of the modules:
 //! 1. `rules` answers, on plain facts, whether a rule of Kubernetes is met.
 //! 2. `eligibility` says which nodes may leave and which pods may move, and how.
-//! 3. [`offers`] says which machines may be booted and what they offer once system pods run there.
+//! 3. [`offers`] says which machines may be booted and what they offer once system pods run there; [`mod@pricing`]
+//!    what machines cost by the policy, and `commitments` what is paid for already.
 //! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
 //!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
 //! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
 //!    `frontier` asks it again at other prices of a move, for what moves buy.
-//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot nodes.
+//!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot
+//!    nodes, `availability` spreads workloads of which one failure takes too much, and caps those that may move.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
 //!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
 //!    help those that get stuck, `settle` seeks
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
-//!    scheduler does otherwise; `choice` says which candidate is believed;
+//!    scheduler does otherwise; `choice` says which candidate is believed,
+//!    `weights` what counts for it beside cost;
 //!    `moves` says what it takes to move a pod; `verify` checks the outcome against the facts again.
 //! 7. `assemble` writes the plan and its verdicts; `waste` says where it costs more than the bound, `binding` of
 //!    what the bound is made; `relaxations` estimates what rules cost, and `counterfactual` measures the dearest
@@ -30,10 +33,12 @@
 
 mod aims;
 mod assemble;
+mod availability;
 mod balance;
 mod binding;
 mod bound;
 mod choice;
+mod commitments;
 mod counterfactual;
 mod counters;
 mod eligibility;
@@ -47,6 +52,7 @@ pub mod offers;
 mod outlook;
 mod parallel;
 mod placement;
+pub mod pricing;
 mod relations;
 mod relaxations;
 mod relief;
@@ -64,6 +70,7 @@ mod verify;
 mod waiver;
 mod waste;
 mod waves;
+mod weights;
 mod why;
 mod worth;
 
@@ -73,12 +80,12 @@ use journal_schema::plan::{Planned, PlanningInput};
 use journal_schema::policy::{Limits, Objective};
 use journal_schema::text::{Few, Name};
 
-use crate::bound::Problem;
 use crate::choice::Choice;
 use crate::counterfactual::Found;
 use crate::model::Model;
 use crate::relaxations::relaxations;
 use crate::search::Goal;
+use crate::weights::Weighing;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -104,9 +111,11 @@ pub enum PlanError {
 /// # Errors
 /// See [`PlanError`].
 pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError> {
-    let model = Model::new(input);
+    let mut model = Model::new(input);
+    let guide = bound::of(&model, &|item| model.items[item].standing.blocked.is_none());
+    model.weigh(&guide.relief);
     let placeable = |item: usize| model.items[item].standing.blocked.is_none();
-    let guide = bound::prove(&Problem::new(&model, &placeable), model.classes.len());
+    let weighing = Weighing::new(&model);
     let goal = Goal {
         bound: &guide,
         move_penalty: input.policy.optimize.move_penalty.0.max(0),
@@ -114,6 +123,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         branches: limits.mip_nodes,
         seed: input.iteration,
         threads: limits.threads,
+        weighing: weighing.as_ref(),
     };
     let by_cost = input.policy.optimize.objective == Objective::Cost;
     let mut found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
@@ -124,7 +134,7 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         // The bound that is shown is about the pods that get a place.
         let placed = |item: usize| assemble::has_place(&candidate.rehearsal, item);
         let all = model.pending.iter().all(|item| placeable(*item) == placed(*item));
-        let fewer = if all { None } else { Some(bound::prove(&Problem::new(&model, &placed), model.classes.len())) };
+        let fewer = if all { None } else { Some(bound::of(&model, &placed)) };
         let bound = fewer.as_ref().unwrap_or(&guide);
         let planned = assemble::assemble(&model, bound, &candidate.change, &candidate.rehearsal)?;
         let sound = verify::verify(&model, &candidate.change, &candidate.rehearsal)

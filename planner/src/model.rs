@@ -14,7 +14,9 @@ use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
-use crate::eligibility::{Standing, node_keeps, price_of, standings, unresolved_claim};
+use crate::availability::Rules;
+use crate::commitments::{Account, Commitments, Tariff};
+use crate::eligibility::{Standing, node_keeps, standings, tariff_of, unresolved_claim};
 use crate::groups::Groups;
 use crate::moves::{self, Starts};
 use crate::offers::{Offer, offers};
@@ -122,7 +124,10 @@ pub(crate) struct Signature {
 pub(crate) struct Host<'a> {
     pub(crate) fact: &'a NodeFact,
     pub(crate) sig: usize,
-    /// Micro-USD per hour, where known.
+    /// What it costs, where known.
+    pub(crate) tariff: Option<Tariff>,
+    /// What it is weighed at against others, in micro-USD per hour: less than it costs where it may be covered by
+    /// a commitment.
     pub(crate) price: Option<i64>,
     /// Why it must stay; `None` when it may leave.
     pub(crate) keep: Option<Reason>,
@@ -154,6 +159,20 @@ pub(crate) struct Machine {
     pub(crate) room: Amounts,
 }
 
+impl Machine {
+    /// CPU and memory that it offers before system pods run there.
+    pub(crate) fn offers(&self, model: &Model<'_>) -> [i64; 2] {
+        let allocatable = &model.input.pools[self.offer.pool].allocatable;
+        [allocatable.cpu.0.max(0), allocatable.memory.0.max(0)]
+    }
+
+    /// What system pods ask for there.
+    pub(crate) fn daemons(&self, model: &Model<'_>) -> [i64; 2] {
+        let [cpu, memory] = self.offers(model);
+        [(cpu - self.offer.capacity.cpu.0).max(0), (memory - self.offer.capacity.memory.0).max(0)]
+    }
+}
+
 /// Pods that no rule can tell apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {
@@ -183,6 +202,11 @@ pub(crate) struct Model<'a> {
     pub(crate) dims: usize,
     pub(crate) hosts: Vec<Host<'a>>,
     pub(crate) machines: Vec<Machine>,
+    pub(crate) commitments: Commitments,
+    /// What the present nodes cost, in micro-USD per hour.
+    pub(crate) present_cost: i64,
+    /// The commitments that they use.
+    pub(crate) present_account: Account,
     /// All machines, cheapest first.
     pub(crate) by_price: Vec<usize>,
     pub(crate) items: Vec<Item<'a>>,
@@ -415,6 +439,9 @@ impl<'a> Model<'a> {
 
         let mut drafts: Vec<(&PodFact, Standing, Amounts)> = Vec::new();
         let mut mentioned = Mentioned::default();
+        if input.policy.optimize.availability.max_per_zone.is_some() {
+            mentioned.keys.insert(Name::truncated(ZONE));
+        }
         for (pod, mut standing) in input.cluster.pods.values().zip(standings(input, waiver)) {
             let waiting = pod.node.is_none() && pod.deletion_at.is_none();
             let known = pod.node.as_ref().is_some_and(|node| host_index.contains_key(node));
@@ -442,16 +469,19 @@ impl<'a> Model<'a> {
             }
         }
 
+        let commitments = Commitments::new(input);
         let mut signatures = Interner::new();
         let mut hosts: Vec<Host<'a>> = Vec::new();
         for node in input.cluster.nodes.values() {
             let sig = signatures.id(mentioned.signature(&node.labels, &node.taints, &node.name));
             let mut room = vector(&extra, &node.allocatable);
             set_attach_limits(input, &extra, Some(&node.name), &mut room);
+            let tariff = tariff_of(input, &commitments, node);
             hosts.push(Host {
                 fact: node,
                 sig,
-                price: price_of(input, node),
+                tariff,
+                price: tariff.map(|tariff| tariff.paid),
                 keep: node_keeps(input, node, waiver),
                 // What is not known of a node may be a reason not to run there.
                 receives: node.ready && !node.unschedulable && node.deletion_at.is_none() && node.unknown.is_empty(),
@@ -461,7 +491,7 @@ impl<'a> Model<'a> {
                 room,
             });
         }
-        let machines: Vec<Machine> = offers(input)
+        let machines: Vec<Machine> = offers(input, &commitments)
             .into_iter()
             .map(|offer| {
                 let sig = signatures.id(mentioned.signature(&offer.labels, &offer.taints, crate::rules::NEW_NODE_NAME));
@@ -472,8 +502,10 @@ impl<'a> Model<'a> {
             .collect();
         let signatures = signatures.values;
 
+        let of_workload = drafts.iter().map(|(pod, standing, _)| (*pod, standing.workload.as_ref()));
+        let rules = Rules::new(&input.policy.optimize.availability, of_workload);
         let placeable: Vec<(&PodFact, bool)> = drafts.iter().map(|(pod, s, _)| (*pod, s.blocked.is_none())).collect();
-        let mut relations = Relations::new(input, &placeable, &signatures);
+        let mut relations = Relations::new(input, &placeable, &signatures, &rules);
         relations.note_present(&hosts.iter().map(|host| host.sig).collect::<Vec<_>>());
         let mut statics: Interner<StaticKey<'_>> = Interner::new();
         let mut classes = Interner::new();
@@ -516,6 +548,9 @@ impl<'a> Model<'a> {
             }
             items.push(Item { fact: pod, class, home, standing, toll: moves::toll(pod, &starts, input.now) });
         }
+        let mut present_account = Account::new(&commitments);
+        let tariffs = hosts.iter().filter_map(|host| host.tariff);
+        let present_cost = tariffs.map(|tariff| present_account.add(&commitments, tariff)).sum();
         let compatible = table(input, &statics.values, &signatures);
         let least = |dim: usize| classes.values.iter().map(|class| class.request[dim]).min().unwrap_or(0);
         let mut model = Self {
@@ -526,6 +561,9 @@ impl<'a> Model<'a> {
             dims,
             hosts,
             machines,
+            present_cost,
+            present_account,
+            commitments,
             by_price: Vec::new(),
             groups: Arc::new(Groups::new(input, &items)),
             items,
@@ -540,10 +578,41 @@ impl<'a> Model<'a> {
             host.toll = host.home.iter().map(|item| model.items[*item].toll).sum();
         }
         model.drop_new_domains();
-        model.by_price = (0..model.machines.len()).collect();
-        model.by_price.sort_by_key(|machine| (model.machines[*machine].offer.price, *machine));
+        model.rank_machines();
         model.note_spreads();
+        model.note_caps();
         model
+    }
+
+    /// Where a workload has more in one place than its limit, that is what a plan keeps to.
+    fn note_caps(&mut self) {
+        if self.relations.caps.is_empty() {
+            return;
+        }
+        for (cap, _, excess) in State::present(self, 0).crowds() {
+            let own = &mut self.relations.caps[cap];
+            own.most = own.most.max(own.limit + excess);
+        }
+    }
+
+    fn rank_machines(&mut self) {
+        self.by_price = (0..self.machines.len()).collect();
+        self.by_price.sort_by_key(|machine| (self.machines[*machine].offer.price, *machine));
+    }
+
+    /// Weighs what a commitment may cover at less than it costs, by the relief of each commitment.
+    pub(crate) fn weigh(&mut self, relief: &[i64]) {
+        if relief.is_empty() {
+            return;
+        }
+        let weighed = |tariff: &Tariff| tariff.paid - tariff.commitment.map_or(0, |commitment| relief[commitment]);
+        for host in &mut self.hosts {
+            host.price = host.tariff.as_ref().map(weighed);
+        }
+        for machine in &mut self.machines {
+            machine.offer.price = weighed(&machine.offer.tariff);
+        }
+        self.rank_machines();
     }
 
     /// Notes how spread constraints stand in the present placement.

@@ -11,8 +11,11 @@ use journal_schema::facts::{Labels, PodFact, PodTerm, Selector};
 use journal_schema::plan::PlanningInput;
 use journal_schema::text::Name;
 
+use crate::availability::{Over, Rule, Rules};
 use crate::model::Signature;
-use crate::rules::{HOSTNAME, node_affinity_matches, pairs_and_expressions_match, repelling_taint, term_namespaces};
+use crate::rules::{
+    HOSTNAME, ZONE, node_affinity_matches, pairs_and_expressions_match, repelling_taint, term_namespaces,
+};
 
 /// A topology: where the domains of a key lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +80,16 @@ pub(crate) struct Few {
     pub(crate) homes: Vec<usize>,
 }
 
+/// The most that a workload may have in one place by the policy's limits of availability.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cap {
+    pub(crate) topology: Topology,
+    /// By the policy.
+    pub(crate) limit: i64,
+    /// What a plan keeps to: the limit, or the most there is in one place now.
+    pub(crate) most: i64,
+}
+
 /// What a pod's rules and labels mean to the terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Profile {
@@ -94,6 +107,8 @@ pub(crate) struct Profile {
     pub(crate) spread_own: Vec<(usize, bool)>,
     /// Spread constraints that count it.
     pub(crate) spread_hit: Vec<usize>,
+    /// Caps of its workload.
+    pub(crate) caps: Vec<usize>,
 }
 
 impl Profile {
@@ -105,6 +120,7 @@ impl Profile {
             && self.affinity_hit.is_empty()
             && self.spread_own.is_empty()
             && self.spread_hit.is_empty()
+            && self.caps.is_empty()
     }
 }
 
@@ -120,6 +136,7 @@ pub(crate) struct Relations {
     /// Topology of each affinity term.
     pub(crate) affinity: Vec<Topology>,
     pub(crate) spreads: Vec<Spread>,
+    pub(crate) caps: Vec<Cap>,
     pub(crate) profiles: Vec<Profile>,
     /// By position of the pod in the list that was compiled.
     pub(crate) profile_of: Vec<usize>,
@@ -183,14 +200,20 @@ struct Owned {
     affinity: Vec<usize>,
     spread: Vec<usize>,
     ports: Vec<(Name, u16)>,
+    caps: Vec<usize>,
 }
 
 impl Relations {
     /// Compiles the rules of these pods; the flag says whether a pod may be placed anew, because
     /// the spread of pods that never move again binds nobody.
-    pub(crate) fn new(input: &PlanningInput, pods: &[(&PodFact, bool)], signatures: &[Signature]) -> Self {
+    pub(crate) fn new(
+        input: &PlanningInput,
+        pods: &[(&PodFact, bool)],
+        signatures: &[Signature],
+        rules: &Rules,
+    ) -> Self {
         let mut relations = Self::default();
-        let keys = topology_keys(pods);
+        let keys = topology_keys(pods, rules);
         for key in &keys {
             let mut values = Numbers(BTreeMap::new());
             let row =
@@ -201,13 +224,19 @@ impl Relations {
         let topology = |key: &Name| {
             if *key == HOSTNAME { Topology::Host } else { Topology::Key(keys.binary_search(key).unwrap_or(0)) }
         };
+        let over = |rule: &Rule| match rule.over {
+            Over::Nodes => Topology::Host,
+            Over::Zones => topology(&Name::truncated(ZONE)),
+        };
+        let cap = |rule: &Rule| Cap { topology: over(rule), limit: rule.limit, most: rule.limit };
+        relations.caps = rules.list.iter().map(cap).collect();
         let mut anti = Numbers(BTreeMap::new());
         let mut affinity = Numbers(BTreeMap::new());
         let mut spreads = Numbers(BTreeMap::new());
         let mut owned = Vec::new();
         // Equal specs of one namespace own equal terms: resolve each once.
         let mut seen: BTreeMap<TermsOf<'_>, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
-        for (pod, placeable) in pods {
+        for (index, (pod, placeable)) in pods.iter().enumerate() {
             let key = (&pod.key.namespace, &*pod.spec.pod_anti_affinity, &*pod.spec.pod_affinity);
             let (own_anti, own_affinity) = seen
                 .entry(key)
@@ -232,6 +261,7 @@ impl Relations {
                     .map(|s| spreads.number(relations.spread_key(pod, s, &keys, signatures)))
                     .collect();
             }
+            own.caps = rules.of_pod.get(index).cloned().unwrap_or_default();
             own.ports = pod.spec.host_ports.iter().map(|port| (port.protocol.clone(), port.port)).collect();
             owned.push(own);
         }
@@ -341,6 +371,7 @@ impl Relations {
                 anti_hit,
                 affinity_hit,
                 spread_hit: if terminating { Vec::new() } else { spread_hit },
+                caps: own.caps.clone(),
             };
             for port in &own.ports {
                 let term = anti.len() + ports.number(port.clone());
@@ -379,11 +410,12 @@ impl Relations {
     }
 
     /// The topology of every tally: for each anti-affinity and each affinity term the pods that it matches and
-    /// those that have it, then the spread constraints.
+    /// those that have it, then the spread constraints and the caps.
     pub(crate) fn tallies(&self) -> impl Iterator<Item = Topology> {
         let twice = |terms: &[Topology]| terms.iter().flat_map(|topology| [*topology; 2]).collect::<Vec<_>>();
         let spreads = self.spreads.iter().map(|spread| spread.topology);
-        twice(&self.anti).into_iter().chain(twice(&self.affinity)).chain(spreads)
+        let caps = self.caps.iter().map(|cap| cap.topology);
+        twice(&self.anti).into_iter().chain(twice(&self.affinity)).chain(spreads).chain(caps)
     }
 
     /// The tally of pods that an anti-affinity term matches (`hits`), or that have it.
@@ -399,6 +431,11 @@ impl Relations {
     /// The tally of pods that a spread constraint counts.
     pub(crate) fn spread_tally(&self, spread: usize) -> usize {
         2 * (self.anti.len() + self.affinity.len()) + spread
+    }
+
+    /// The tally of a cap.
+    pub(crate) fn cap_tally(&self, cap: usize) -> usize {
+        self.spread_tally(self.spreads.len()) + cap
     }
 
     /// Notes which domains the present hosts make; `sigs` are their signatures.
@@ -431,8 +468,11 @@ fn matches(selector: &KeySelector, labels: &Labels) -> bool {
     pairs_and_expressions_match(&selector.labels, &selector.expressions, labels)
 }
 
-fn topology_keys(pods: &[(&PodFact, bool)]) -> Vec<Name> {
+fn topology_keys(pods: &[(&PodFact, bool)], rules: &Rules) -> Vec<Name> {
     let mut keys = BTreeSet::new();
+    if rules.list.iter().any(|rule| rule.over == Over::Zones) {
+        keys.insert(Name::truncated(ZONE));
+    }
     for (pod, _) in pods {
         let terms = pod.spec.pod_affinity.iter().chain(pod.spec.pod_anti_affinity.iter()).map(|t| &t.topology_key);
         let spread = pod.spec.spread.iter().filter(|s| s.hard).map(|s| &s.topology_key);

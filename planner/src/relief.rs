@@ -1,10 +1,10 @@
 //! Relief: nodes that are used above a limit lose pods to nodes that stay below it.
 //!
 //! What counts is the usage that is forecast, of nodes and of the pods of each workload, and what is requested
-//! where nothing is known. CPU and memory weigh alike: a node's excess is by how much of its CPU and of its
-//! memory is used above the limit, as shares of the node. The hottest node is relieved first, by the pod whose
-//! leaving takes away what is too much, of those by the one that takes least to move; where no single one does,
-//! by the one that takes away most.
+//! where nothing is known; on a new machine that of the pods that come there, and what system pods ask for. CPU and
+//! memory weigh alike: a node's excess is by how much of its CPU and of its memory is used above the limit, as shares
+//! of the node. The hottest node is relieved first, by the pod whose leaving takes away what is too much, of those by
+//! the one that takes least to move; where no single one does, by the one that takes away most.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use journal_schema::plan::Heat;
 use journal_schema::text::Name;
 use journal_schema::units::Ppm;
 
-use crate::model::{CPU, Host, MEMORY, Model};
+use crate::model::{CPU, Host, MEMORY, Machine, Model};
 use crate::sequence::Change;
 use crate::shifts::{self, Aim};
 use crate::state::{NOWHERE, State};
@@ -66,54 +66,79 @@ impl Thermometer {
         Self { limit: input.policy.optimize.node_usage, nodes: nodes.collect(), items: items.collect(), total }
     }
 
-    /// By present node: its usage in a placement.
+    /// By slot: its usage in a placement; nothing where there is no machine.
     fn usage(&self, state: &State<'_, '_>) -> Vec<Usage> {
         let mut nodes = self.nodes.clone();
+        let new = (nodes.len()..state.open.len()).map(|slot| match machine_of(state, slot) {
+            Some(machine) => machine.daemons(state.model),
+            None => [0; 2],
+        });
+        nodes.extend(new);
         for (item, entry) in state.model.items.iter().enumerate() {
             let (home, at) = (entry.home, state.at[item]);
             if home == Some(at) {
                 continue;
             }
-            for dim in 0..2 {
-                if let Some(home) = home {
-                    nodes[home][dim] = (nodes[home][dim] - self.items[item][dim]).max(0);
-                }
-                if at != NOWHERE && at < nodes.len() {
-                    nodes[at][dim] += self.items[item][dim];
-                }
+            let own = self.items[item];
+            if let Some(home) = home {
+                nodes[home].iter_mut().zip(own).for_each(|(used, own)| *used = (*used - own).max(0));
+            }
+            if at != NOWHERE {
+                nodes[at].iter_mut().zip(own).for_each(|(used, own)| *used += own);
             }
         }
         nodes
     }
 
+    /// What the machine of a slot offers in a placement.
+    fn offered(&self, state: &State<'_, '_>, slot: usize) -> Usage {
+        let new = || machine_of(state, slot).map_or([0; 2], |machine| machine.offers(state.model));
+        self.total.get(slot).copied().unwrap_or_else(new)
+    }
+
     /// By how much a node with such usage is above the limit, CPU and memory together, in millionths of it.
     fn excess(&self, host: usize, usage: &Usage) -> i64 {
-        let above = |dim: usize| (Ppm::of(usage[dim], self.total[host][dim]).0 - self.limit.0).max(0);
-        (0..2).filter(|dim| self.total[host][*dim] > 0).map(above).sum()
+        self.above(&self.total[host], usage)
+    }
+
+    /// The same of any machine by what it offers.
+    fn above(&self, total: &Usage, usage: &Usage) -> i64 {
+        let above = |dim: usize| (Ppm::of(usage[dim], total[dim]).0 - self.limit.0).max(0);
+        (0..2).filter(|dim| total[*dim] > 0).map(above).sum()
+    }
+
+    /// By slot: by how much it is above the limit in a placement; nothing for nodes that leave.
+    fn excesses(&self, state: &State<'_, '_>, change: &Change) -> Vec<i64> {
+        let usage = self.usage(state).into_iter().enumerate();
+        let of = |(slot, usage): (usize, Usage)| {
+            if change.leaves(slot) { 0 } else { self.above(&self.offered(state, slot), &usage) }
+        };
+        usage.map(of).collect()
     }
 
     /// The sum of the excesses of a placement's nodes, without those that leave.
     pub(crate) fn heat(&self, state: &State<'_, '_>, change: &Change) -> i64 {
-        let usage = self.usage(state);
-        let stays = (0..usage.len()).filter(|host| !change.leaves(*host));
-        stays.map(|host| self.excess(host, &usage[host])).sum()
+        self.excesses(state, change).iter().sum()
     }
 
     /// For the report.
     pub(crate) fn report(&self, before: &State<'_, '_>, after: &State<'_, '_>, change: &Change) -> Heat {
-        let count = |state: &State<'_, '_>, leaves: &dyn Fn(usize) -> bool| {
-            let usage = self.usage(state);
-            let hot = (0..usage.len()).filter(|host| !leaves(*host) && self.excess(*host, &usage[*host]) > 0);
-            u32::try_from(hot.count()).unwrap_or(u32::MAX)
-        };
+        let (now, end) = (self.excesses(before, &Change::nothing()), self.excesses(after, change));
+        let count =
+            |excesses: &[i64]| u32::try_from(excesses.iter().filter(|excess| **excess > 0).count()).unwrap_or(u32::MAX);
         Heat {
             limit: self.limit,
-            hot_before: count(before, &|_| false),
-            hot_after: count(after, &|host| change.leaves(host)),
-            before: Ppm(self.heat(before, &Change::nothing())),
-            after: Ppm(self.heat(after, change)),
+            hot_before: count(&now),
+            hot_after: count(&end),
+            before: Ppm(now.iter().sum()),
+            after: Ppm(end.iter().sum()),
         }
     }
+}
+
+/// The machine that a slot beyond the present nodes stands for, while it is open.
+fn machine_of<'m>(state: &State<'m, '_>, slot: usize) -> Option<&'m Machine> {
+    state.open[slot].then(|| &state.model.machines[state.machine[slot]])
 }
 
 /// A sum of usages.

@@ -75,8 +75,8 @@ impl Remedies {
 fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -> Option<(i64, usize)> {
     let model = state.model;
     let mut best: Option<(i64, usize)> = None;
-    for (index, machine) in model.machines.iter().enumerate() {
-        let mark = state.mark();
+    for index in 0..model.machines.len() {
+        let (mark, price) = (state.mark(), state.price_to_boot(index));
         let Some(host) = state.boot(index) else { continue };
         let mut worth = 0;
         for item in stuck {
@@ -86,8 +86,7 @@ fn cheapest_machine(state: &mut State<'_, '_>, bound: &Bound, stuck: &[usize]) -
         }
         state.undo(mark);
         if worth > 0 {
-            let rate =
-                i64::try_from(i128::from(machine.offer.price) * 1_000_000 / i128::from(worth)).unwrap_or(i64::MAX);
+            let rate = i64::try_from(i128::from(price) * 1_000_000 / i128::from(worth)).unwrap_or(i64::MAX);
             if best.is_none_or(|(least, _)| rate < least) {
                 best = Some((rate, index));
             }

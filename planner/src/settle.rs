@@ -8,6 +8,7 @@
 //! sought once more, now by what the rehearsal makes of them, and by what becomes of them when the
 //! scheduler does otherwise ([`Candidate::polish`]).
 
+use crate::availability::CROWDED;
 use crate::bound::Bound;
 use crate::model::Model;
 use crate::moves::MOVE;
@@ -16,7 +17,7 @@ use crate::remedies::Remedies;
 use crate::search::random::Random;
 use crate::search::{Goal, HOMELESS, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
-use crate::state::NOWHERE;
+use crate::state::{NOWHERE, State};
 use crate::steer::{help, steer};
 
 /// Rounds in which machines may be added; after these, nodes only stay.
@@ -97,12 +98,15 @@ pub(crate) fn feasible<'m, 'a>(
     }
 }
 
-/// Cost of a change against doing nothing, moves and pods without a place included.
-pub(crate) fn price_of(model: &Model<'_>, change: &Change, stuck: usize, move_penalty: i64) -> i64 {
+/// Cost of a change that ends with such a placement against doing nothing: moves, pods without a place, and pods
+/// beyond a cap included, and what is left of the measures that have a weight.
+pub(crate) fn price_of(change: &Change, end: &State<'_, '_>, stuck: usize, goal: &Goal<'_>) -> i64 {
+    let model = end.model;
     let toll: i64 = change.leaving.iter().map(|host| model.hosts[*host].toll).sum();
     let toll = toll + crate::shifts::toll(model, &change.shifting);
     let stuck = i64::try_from(stuck).unwrap_or(i64::MAX / HOMELESS);
-    change.cost(model) + toll * move_penalty / MOVE + stuck * HOMELESS
+    let weighed = goal.weighing.map_or(0, |weighing| weighing.price(end, change));
+    change.cost(model) + toll * goal.move_penalty / MOVE + stuck * HOMELESS + end.above_caps() * CROWDED + weighed
 }
 
 /// A change that the scheduler carries out.
@@ -133,7 +137,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
         rehearsal: Rehearsal<'m, 'a>,
     ) -> (Self, Outlook<'m, 'a>) {
         let outlook = outlook(model, &change, rehearsal.steps.len());
-        let price = price_of(model, &change, rehearsal.stuck.len(), goal.move_penalty) + outlook.regret;
+        let price = price_of(&change, &rehearsal.state, rehearsal.stuck.len(), goal) + outlook.regret;
         (Self { change, rehearsal, price }, outlook)
     }
 
@@ -163,7 +167,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
             for _ in 0..REPAIRS {
                 let mut outcome = rehearse(model, &trial, rules);
                 work += work_of(model, &trial, outcome.steps.len());
-                let mut now = price_of(model, &trial, outcome.stuck.len(), goal.move_penalty);
+                let mut now = price_of(&trial, &outcome.state, outcome.stuck.len(), goal);
                 // The scheduler counts a pod that is about to leave, so a domain may run empty with its last
                 // node: a node more may leave only if spread constraints are no worse for it.
                 let no_more_leave = trial.leaving.iter().all(|host| leaving.binary_search(host).is_ok());

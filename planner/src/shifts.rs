@@ -31,6 +31,8 @@ pub(crate) enum Aim {
     Balance,
     /// Its node is used too much.
     Relief,
+    /// Too much of its workload is in one place.
+    Availability,
 }
 
 impl Shift {
@@ -39,6 +41,7 @@ impl Shift {
         match self.aim {
             Aim::Room(pending) => Reason::MakesRoom { pod: model.items[pending].fact.key.clone() },
             Aim::Balance => Reason::EvensOut,
+            Aim::Availability => Reason::SpreadsOut,
             Aim::Relief => Reason::RelievesNode { limit: model.input.policy.optimize.node_usage },
         }
     }
@@ -97,11 +100,11 @@ pub(crate) fn try_move(state: &mut State<'_, '_>, item: usize, host: usize) -> b
     let entry = &state.model.items[item];
     let (class, home) = (entry.class, state.at[item]);
     let beside = entry.standing.method != MoveMethod::Evict;
-    if beside && !state.fits(class, host) {
+    if beside && !state.admits(class, host) {
         return false;
     }
     state.lift(item);
-    let fits = beside || state.fits(class, host);
+    let fits = (beside || state.admits(class, host)) && !state.exceeds_cap(class, host);
     state.place(item, if fits { host } else { home });
     fits
 }

@@ -4,9 +4,11 @@
 //! A change checks nothing by itself; callers ask [`State::fits`] first. Every change is logged, so
 //! that a search can try and [`State::undo`].
 
-use crate::counters::{Conflict, Counters, Seen, conflict};
+use crate::commitments::{Account, Tariff};
+use crate::counters::{Conflict, Counters, Seen, conflict, exceeds_cap};
 use crate::model::{Amounts, Model, add, subtract};
 use crate::relations::Topology;
+use std::borrow::Cow;
 
 /// No host.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -66,8 +68,10 @@ pub(crate) struct State<'m, 'a> {
     free_slots: Vec<usize>,
     counters: Counters,
     log: Vec<Change>,
-    /// Micro-USD per hour of everything open that has a price.
+    /// Micro-USD per hour of everything open that has a price, less what commitments cover.
     pub(crate) cost: i64,
+    /// Open machines by commitment.
+    account: Account,
     /// What it takes to move the pods of removed nodes, in thousandths of an ordinary move.
     pub(crate) toll: i64,
     /// Items that have no host and need one.
@@ -100,7 +104,8 @@ impl<'m, 'a> State<'m, 'a> {
             free_slots: (nodes..nodes + slots).rev().collect(),
             counters: Counters::new(&model.relations, nodes + slots),
             log: Vec::new(),
-            cost: model.hosts.iter().filter_map(|host| host.price).sum(),
+            cost: model.present_cost,
+            account: model.present_account.clone(),
             toll: 0,
             homeless: 0,
         };
@@ -124,8 +129,63 @@ impl<'m, 'a> State<'m, 'a> {
         has_room(request, &self.room[host], self.model.dims)
     }
 
-    /// Whether a class may be placed on an open host now.
+    /// Whether a class may be placed on an open host now: the scheduler admits it, and no cap is exceeded.
     pub(crate) fn fits(&self, class: usize, host: usize) -> bool {
+        self.admits(class, host) && !self.exceeds_cap(class, host)
+    }
+
+    /// Whether one pod of a class more would exceed a cap of its workload where a host is.
+    pub(crate) fn exceeds_cap(&self, class: usize, host: usize) -> bool {
+        let here = Here { counters: &self.counters, sig: self.sig[host], host };
+        exceeds_cap(&self.model.relations, self.model.classes[class].profile, &here)
+    }
+
+    /// By cap and domain: pods above the policy's limit, where there are any.
+    pub(crate) fn crowds(&self) -> Vec<(usize, usize, i64)> {
+        let relations = &self.model.relations;
+        let above = |(cap, domain, count): (usize, usize, u32)| {
+            let excess = i64::from(count) - relations.caps[cap].limit;
+            (excess > 0).then_some((cap, domain, excess))
+        };
+        self.counters.capped(relations).into_iter().filter_map(above).collect()
+    }
+
+    /// By cap: pods above the policy's limit.
+    pub(crate) fn above_each_limit(&self) -> Vec<i64> {
+        let mut sums = vec![0; self.model.relations.caps.len()];
+        self.crowds().into_iter().for_each(|(cap, _, excess)| sums[cap] += excess);
+        sums
+    }
+
+    /// Pods above the policy's limits.
+    pub(crate) fn above_limits(&self) -> i64 {
+        self.above_each_limit().iter().sum()
+    }
+
+    /// Pods above what caps let a plan do.
+    pub(crate) fn above_caps(&self) -> i64 {
+        let relations = &self.model.relations;
+        let above = |(cap, _, count): &(usize, usize, u32)| (i64::from(*count) - relations.caps[*cap].most).max(0);
+        self.counters.capped(relations).iter().map(above).sum()
+    }
+
+    /// Whether an item on a host would leave its workload within the policy's limits there, as if it were nowhere
+    /// now.
+    pub(crate) fn stays_below_limits(&self, item: usize, host: usize) -> bool {
+        let relations = &self.model.relations;
+        let caps = &relations.profiles[self.model.classes[self.model.items[item].class].profile].caps;
+        caps.iter().all(|cap| {
+            let own = &relations.caps[*cap];
+            let domain = |host: usize| relations.domain(own.topology, self.sig[host], host);
+            let Some(there) = domain(host) else { return true };
+            let home = self.at[item] != NOWHERE && domain(self.at[item]) == Some(there);
+            let count = self.counters.count(own.topology, relations.cap_tally(*cap), there) - u32::from(home);
+            i64::from(count) < own.limit
+        })
+    }
+
+    /// Whether the scheduler may put a class on an open host now.
+    pub(crate) fn admits(&self, class: usize, host: usize) -> bool {
         let kind = &self.model.classes[class];
         self.has_room(&kind.request, host)
             && self.model.compatible[kind.statics][self.sig[host]]
@@ -266,7 +326,7 @@ impl<'m, 'a> State<'m, 'a> {
     fn set_open(&mut self, host: usize, machine: usize) {
         self.open[host] = true;
         if machine == usize::MAX {
-            self.cost += self.model.hosts[host].price.unwrap_or(0);
+            self.pay(self.model.hosts[host].tariff);
             self.toll -= self.model.hosts[host].toll;
         } else {
             let kind = &self.model.machines[machine];
@@ -274,7 +334,7 @@ impl<'m, 'a> State<'m, 'a> {
             self.sig[host] = kind.sig;
             self.room[host] = kind.room;
             self.booted[machine] += 1;
-            self.cost += kind.offer.price;
+            self.pay(Some(kind.offer.tariff));
         }
     }
 
@@ -282,14 +342,46 @@ impl<'m, 'a> State<'m, 'a> {
         self.open[host] = false;
         let machine = self.machine[host];
         if machine == usize::MAX {
-            self.cost -= self.model.hosts[host].price.unwrap_or(0);
+            self.save(self.model.hosts[host].tariff);
             self.toll += self.model.hosts[host].toll;
         } else {
             self.machine[host] = usize::MAX;
             self.booted[machine] -= 1;
-            self.cost -= self.model.machines[machine].offer.price;
+            self.save(Some(self.model.machines[machine].offer.tariff));
             self.free_slots.push(host);
         }
+    }
+
+    /// What booting a machine would cost now, in micro-USD per hour.
+    pub(crate) fn price_to_boot(&self, machine: usize) -> i64 {
+        self.account.next(&self.model.commitments, self.model.machines[machine].offer.tariff)
+    }
+
+    /// What closing an open host would save now, in micro-USD per hour.
+    pub(crate) fn saved_by_closing(&self, host: usize) -> i64 {
+        let tariff = match self.model.hosts.get(host) {
+            Some(host) => host.tariff,
+            None => Some(self.model.machines[self.machine[host]].offer.tariff),
+        };
+        tariff.map_or(0, |tariff| self.account.last(&self.model.commitments, tariff))
+    }
+
+    /// All machines, the cheapest to boot now first.
+    pub(crate) fn machines_by_price(&self) -> Cow<'m, [usize]> {
+        if self.model.commitments.all().is_empty() {
+            return Cow::Borrowed(&self.model.by_price);
+        }
+        let mut machines = self.model.by_price.clone();
+        machines.sort_by_key(|machine| (self.price_to_boot(*machine), *machine));
+        Cow::Owned(machines)
+    }
+
+    fn pay(&mut self, tariff: Option<Tariff>) {
+        self.cost += tariff.map_or(0, |tariff| self.account.add(&self.model.commitments, tariff));
+    }
+
+    fn save(&mut self, tariff: Option<Tariff>) {
+        self.cost -= tariff.map_or(0, |tariff| self.account.take(&self.model.commitments, tariff));
     }
 
     /// A moment to return to.
@@ -323,8 +415,8 @@ impl<'m, 'a> State<'m, 'a> {
         }
     }
 
-    /// Lets new machines take these slots only, and of those whose number is limited no more than a share of what
-    /// may still be booted.
+    /// Lets new machines take these slots only, and of those whose number is limited, or that are paid for already,
+    /// no more than a share of what is left.
     pub(crate) fn restrict(&mut self, slots: &[usize], shares: u32) {
         let nodes = self.nodes();
         for (booted, machine) in self.booted.iter_mut().zip(&self.model.machines) {
@@ -332,6 +424,7 @@ impl<'m, 'a> State<'m, 'a> {
                 *booted = most - most.saturating_sub(*booted) / shares.max(1);
             }
         }
+        self.account.restrict(&self.model.commitments, shares.into());
         self.free_slots = slots.iter().rev().copied().filter(|slot| *slot >= nodes && !self.open[*slot]).collect();
     }
 
@@ -358,14 +451,14 @@ impl<'m, 'a> State<'m, 'a> {
             self.counters.change(&model.relations, model.classes[item.class].profile, self.sig[*host], *host, true);
         }
         self.booted = vec![0; model.machines.len()];
-        (self.cost, self.toll) = (0, 0);
+        (self.cost, self.toll, self.account) = (0, 0, Account::new(&model.commitments));
         for slot in 0..self.open.len() {
             match (slot < nodes, self.open[slot]) {
-                (true, true) => self.cost += model.hosts[slot].price.unwrap_or(0),
+                (true, true) => self.pay(model.hosts[slot].tariff),
                 (true, false) => self.toll += model.hosts[slot].toll,
                 (false, true) => {
                     self.booted[self.machine[slot]] += 1;
-                    self.cost += model.machines[self.machine[slot]].offer.price;
+                    self.pay(Some(model.machines[self.machine[slot]].offer.tariff));
                 }
                 (false, false) => {}
             }

@@ -2,12 +2,14 @@
 //!
 //! The bound gives every pod a worth such that no host can hold more than it costs; so what a host of the plan
 //! costs beyond the worth of its pods is its waste, and nothing else separates the plan from the bound. Three
-//! things make that exact:
+//! things make that exact, and a fourth where machines are committed:
 //! - The bound takes a rent off for each host of a kind of limited number whose room is worth more than its
 //!   price. Where the plan has such a host its rent counts as part of its cost, and where it has not, the rent
 //!   is wasted all the same ([`Waste::unused`]).
 //! - Nodes that stay in any case are paid for in the bound, and their room is let as that of one large host. What
 //!   of that rent the pods there are not worth is shared among them by the worth of their free room.
+//! - A machine that a commitment may cover counts at what the bound weighs it at. What the plan makes less of the
+//!   commitment than the bound supposes is wasted too, and is nobody's ([`Waste::unused`]).
 //! - Worths are in nano-USD and costs in micro-USD. The sum is rounded as it grows, so that the parts sum to
 //!   exactly the cost less the bound, and no part is off by more than a micro-USD.
 
@@ -26,7 +28,7 @@ pub(crate) struct Waste {
     pub(crate) nodes: Vec<i64>,
     /// By machine to boot.
     pub(crate) machines: Vec<i64>,
-    /// Hosts of limited number that the bound counts on, and that the plan does not use.
+    /// Hosts of limited number and commitments that the bound counts on, and that the plan does not use.
     pub(crate) unused: i64,
 }
 
@@ -52,7 +54,8 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         } else if change.leaves(index) {
             unused += rent(key);
         } else {
-            nodes[index] = i128::from(host.price.unwrap_or(0)) * NANO - worth(index) + rent(key);
+            let price = host.tariff.map_or(0, |tariff| bound.weighed(tariff));
+            nodes[index] = i128::from(price) * NANO - worth(index) + rent(key);
         }
     }
     for (key, members) in staying {
@@ -69,7 +72,7 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         .enumerate()
         .map(|(slot, machine)| {
             booted[*machine] += 1;
-            let price = i128::from(model.machines[*machine].offer.price) * NANO;
+            let price = i128::from(bound.weighed(model.machines[*machine].offer.tariff)) * NANO;
             price - worth(count + slot) + rent(KindKey::Offer(*machine))
         })
         .collect();
@@ -77,6 +80,7 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         let most = model.machines[machine].offer.most.map_or(0, i128::from);
         unused += rent(KindKey::Offer(machine)) * (most - booted).max(0);
     }
+    unused += i128::from(model.commitments.slack(&bound.relief, &change.reckoned(model).1)) * NANO;
     let mut sum = Rounded::default();
     Waste {
         nodes: nodes.into_iter().map(|part| sum.add(part)).collect(),

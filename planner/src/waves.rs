@@ -112,7 +112,7 @@ impl<'m, 'a> Waves<'m, 'a> {
         let count = self.needs.len();
         let share = |place: usize| {
             let need = &self.needs[place];
-            need.classes.iter().filter(|class| self.state.fits(**class, need.slot)).count() * 100 / need.classes.len()
+            need.classes.iter().filter(|class| self.state.admits(**class, need.slot)).count() * 100 / need.classes.len()
         };
         let considered = (0..count.min(CONSIDERED)).map(|offset| (Reverse(offset), (next + offset) % count));
         let best = considered.max_by_key(|(offset, place)| (share(*place), *offset));
@@ -159,12 +159,12 @@ impl<'m, 'a> Waves<'m, 'a> {
         for place in (0..homes.len()).rev().take(TRIED) {
             let item = homes[place];
             let beside = model.items[item].standing.method != MoveMethod::Evict;
-            if beside && !self.state.fits(class, host) {
+            if beside && !self.state.admits(class, host) {
                 return None;
             }
             let home = self.state.at[item];
             self.state.lift(item);
-            if beside || self.state.fits(class, host) {
+            if beside || self.state.admits(class, host) {
                 self.state.place(item, host);
                 homes.remove(place);
                 return Some(item);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::effect::{Effect, LATER_KEY, NodeRole};
 use journal_schema::event::Event;
@@ -180,6 +180,37 @@ fn balance_is_reached_without_a_machine() {
         let (moves, arrived) = (planned.plan.moves.len(), planned.plan.moves.iter().filter(of).count());
         println!("{name}: {:?}, {arrived} of {moves} arrived", planned.report.balance);
         assert!(moves > 0 && arrived * 10 >= moves * 9, "{name}: {arrived} of {moves} arrived");
+        assert_eq!(complaints_of(scenario, 1), Vec::<String>::new());
+    }
+}
+
+/// Half of a workload leaves the only machine that runs it, by surge and by eviction.
+#[test]
+fn a_workload_is_spread_without_a_machine() {
+    for actuation in [Actuation::SurgeThenEvict, Actuation::Evict] {
+        let mut scenario = Scenario::find("spread-out", 1).unwrap();
+        scenario.policy.disruption.actuation = actuation;
+        let most_on_one = |pods: &mut dyn Iterator<Item = &PodFact>| {
+            let mut on: BTreeMap<Name, usize> = BTreeMap::new();
+            for node in pods.filter(|pod| pod.key.name.starts_with("cart")).filter_map(|pod| pod.node.clone()) {
+                *on.entry(node).or_default() += 1;
+            }
+            on.into_values().max().unwrap_or(0)
+        };
+        let (mut told, mut before, mut after) = (None, 0, 0);
+        let mut watch = |progress: Progress<'_>| {
+            let Progress::Entry(_, state) = progress else { return };
+            after = most_on_one(&mut state.cluster().pods.values());
+            if let Some((_, planned)) = state.planned().filter(|_| told.is_none()) {
+                told = planned.report.dispersion;
+                before = after;
+            }
+        };
+        let report = run_with(scenario.clone(), 1, &RunOptions::default(), &mut watch).unwrap();
+        assert_eq!((report.ending, report.machines), (Ending::Completed, (0, 0)), "{:?}", report.reason);
+        let told = told.expect("limits are set");
+        assert_eq!((told.above_before, told.above_after), (1, 0), "{told:?}");
+        assert_eq!((before, after), (4, 2), "{actuation:?}: {told:?}");
         assert_eq!(complaints_of(scenario, 1), Vec::<String>::new());
     }
 }

@@ -6,12 +6,12 @@ use journal_schema::text::{Few, Name};
 use journal_schema::units::Ppm;
 
 use super::file::{
-    Actuation, Breakers, Capacity, Cloud, Deadlines, Decide, Disruption, Journal, Lease, Limits, MachineTypes,
-    MinRequests, Mode, Nodes, Objective, Observe, Optimize, Predict, Prometheus, RightSizing, Server, SingleReplica,
-    Spec,
+    Actuation, Availability, Breakers, Capacity, Cloud, Commitment, Deadlines, Decide, Disruption, Journal, Lease,
+    Limits, MachineTypes, MinRequests, Mode, Nodes, Objective, Observe, Optimize, Predict, PriceBasis, Pricing,
+    Prometheus, RightSizing, Server, SingleReplica, Spec, SpotInterruption, Weights,
 };
 use super::labels::LabelSelector;
-use super::scalars::{Cpu, Dollars, Factor, Memory, Percent, Span};
+use super::scalars::{Count, Cpu, Dollars, Factor, Memory, Percent, Span, Usd};
 
 macro_rules! same_names {
     ($file:ident, $policy:path, $($variant:ident),+) => {
@@ -30,7 +30,8 @@ macro_rules! same_names {
 }
 same_names!(Mode, policy::Mode, Recommend, Approve, Auto);
 same_names!(Actuation, policy::Actuation, SurgeThenEvict, Evict, RollingUpdate);
-same_names!(Objective, policy::Objective, Cost, Balance, NodeUsage);
+same_names!(Objective, policy::Objective, Cost, Balance, NodeUsage, Availability);
+same_names!(PriceBasis, policy::PriceBasis, List, SustainedUse);
 same_names!(SingleReplica, policy::SingleReplica, Surge, Skip, Allow);
 same_names!(RightSizing, policy::RightSizing, Off, Recommend, WithRollout);
 same_names!(Capacity, CapacityType, OnDemand, Spot);
@@ -41,7 +42,7 @@ fn names(items: &[String]) -> Few<Name> {
 }
 
 impl Spec {
-    /// The policy that the file describes.
+    /// The policy that the file describes, whatever the time: see [`Self::at`].
     pub fn policy(&self) -> Policy {
         let Self { mode, nodes, observe, predict, optimize, decide, disruption, deadlines, breakers, .. } = self;
         Policy {
@@ -89,6 +90,16 @@ impl Spec {
                 .unwrap_or_default(),
                 max_nodes: optimize.max_nodes,
                 max_cost: optimize.max_cost_per_hour.map(|cost| cost.0),
+                pricing: optimize.pricing.policy(),
+                availability: policy::Availability {
+                    max_per_node: optimize.availability.max_per_node.map(|share| share.0),
+                    max_per_zone: optimize.availability.max_per_zone.map(|share| share.0),
+                },
+                weights: policy::Weights {
+                    balance: optimize.weights.balance.0,
+                    node_usage: optimize.weights.node_usage.0,
+                    availability: optimize.weights.availability.0,
+                },
             },
             decide: policy::Decide {
                 min_savings: decide.min_savings.0,
@@ -136,12 +147,57 @@ impl Spec {
             disruption: Disruption::from(&policy.disruption),
             deadlines: Deadlines::from(&policy.deadlines),
             breakers: Breakers::from(&policy.breakers),
+            schedule: Vec::new(),
             cloud: Cloud::default(),
             prometheus: Prometheus::default(),
             journal: Journal::default(),
             server: Server::default(),
             lease: Lease::default(),
         }
+    }
+}
+
+impl Pricing {
+    pub(super) fn policy(&self) -> policy::Pricing {
+        let commitment = |own: &Commitment| policy::Commitment {
+            machine_type: Name::truncated(&own.machine_type),
+            region: Name::truncated(&own.region),
+            count: own.count,
+        };
+        policy::Pricing {
+            basis: self.basis.into(),
+            boot_disk: self.boot_disk.0,
+            spot_interruption: policy::SpotInterruption {
+                per_thirty_days: self.spot_interruption.per_thirty_days.0,
+                cost: self.spot_interruption.cost_per_interruption.0,
+            },
+            commitments: Few::new(self.commitments.iter().take(1024).map(commitment).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&policy::Pricing> for Pricing {
+    fn from(from: &policy::Pricing) -> Self {
+        let commitment = |own: &policy::Commitment| Commitment {
+            machine_type: own.machine_type.to_string(),
+            region: own.region.to_string(),
+            count: own.count,
+        };
+        Self {
+            basis: from.basis.into(),
+            boot_disk: Dollars(from.boot_disk),
+            spot_interruption: SpotInterruption {
+                per_thirty_days: Count(from.spot_interruption.per_thirty_days),
+                cost_per_interruption: Usd(from.spot_interruption.cost),
+            },
+            commitments: from.commitments.iter().map(commitment).collect(),
+        }
+    }
+}
+
+impl Default for SpotInterruption {
+    fn default() -> Self {
+        Pricing::default().spot_interruption
     }
 }
 
@@ -160,7 +216,19 @@ macro_rules! defaults_of_the_policy {
         })+
     };
 }
-defaults_of_the_policy!(Observe, Predict, Limits, Optimize, Decide, Disruption, Deadlines, Breakers);
+defaults_of_the_policy!(
+    Observe,
+    Predict,
+    Limits,
+    Pricing,
+    Availability,
+    Weights,
+    Optimize,
+    Decide,
+    Disruption,
+    Deadlines,
+    Breakers
+);
 
 impl Default for MinRequests {
     fn default() -> Self {
@@ -216,6 +284,25 @@ impl From<&policy::Optimize> for Optimize {
             },
             max_nodes: from.max_nodes,
             max_cost_per_hour: from.max_cost.map(Dollars),
+            pricing: Pricing::from(&from.pricing),
+            availability: Availability::from(&from.availability),
+            weights: Weights::from(&from.weights),
+        }
+    }
+}
+
+impl From<&policy::Availability> for Availability {
+    fn from(from: &policy::Availability) -> Self {
+        Self { max_per_node: from.max_per_node.map(Percent), max_per_zone: from.max_per_zone.map(Percent) }
+    }
+}
+
+impl From<&policy::Weights> for Weights {
+    fn from(from: &policy::Weights) -> Self {
+        Self {
+            balance: Dollars(from.balance),
+            node_usage: Dollars(from.node_usage),
+            availability: Dollars(from.availability),
         }
     }
 }
@@ -287,6 +374,23 @@ mod tests {
         policy.optimize.machine_types = names(&["e2-*".to_owned()]);
         policy.optimize.capacity_types = Few::new(vec![CapacityType::Spot]).expect("short");
         policy.optimize.max_nodes = Some(40);
+        policy.optimize.pricing = policy::Pricing {
+            basis: policy::PriceBasis::SustainedUse,
+            boot_disk: journal_schema::units::MicroUsdPerHour(13_700),
+            spot_interruption: policy::SpotInterruption {
+                per_thirty_days: Ppm(2_500_000),
+                cost: journal_schema::units::MicroUsd(500_000),
+            },
+            commitments: Few::new(vec![policy::Commitment {
+                machine_type: Name::truncated("n2-standard-8"),
+                region: Name::truncated("us-central1"),
+                count: 3,
+            }])
+            .expect("short"),
+        };
+        policy.optimize.availability =
+            policy::Availability { max_per_node: Some(Ppm::percent(50)), max_per_zone: None };
+        policy.optimize.weights.node_usage = journal_schema::units::MicroUsdPerHour(250_000);
         policy.disruption.actuation = policy::Actuation::RollingUpdate;
         policy.deadlines.settle = journal_schema::units::Millis(1500);
         let text = serde_saphyr::to_string(&Spec::of_policy(&policy)).expect("written");

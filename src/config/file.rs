@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::labels::LabelSelector;
-use super::scalars::{Cpu, Dollars, Factor, Memory, Percent, Span};
+use super::scalars::{Count, Cpu, Dollars, Factor, Memory, Percent, Span, Usd};
+use super::schedule::Window;
 
 /// A policy: what kinema may do, and where it finds what it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +113,9 @@ pub enum Objective {
     /// No node used above optimize.nodeUsage, by forecast usage or else by requests: machines stay, pods of hot
     /// nodes go to cool ones. Needs the same.
     NodeUsage,
+    /// No more of a workload in one place than optimize.availability allows: machines stay, pods of workloads above
+    /// it go elsewhere. Needs the same.
+    Availability,
 }
 
 /// What is done with forecast requests.
@@ -157,6 +161,8 @@ pub struct Spec {
     pub deadlines: Deadlines,
     /// What stops everything.
     pub breakers: Breakers,
+    /// Times of the week at which plans are for something else.
+    pub schedule: Vec<Window>,
     /// Where machines come from.
     pub cloud: Cloud,
     /// Where usage comes from.
@@ -233,7 +239,8 @@ pub struct MinRequests {
 pub struct Optimize {
     /// What plans are for. Pods that wait for a place come first under each.
     pub objective: Objective,
-    /// Under the objective NodeUsage: share of a node's CPU, or of its memory, above which it is hot.
+    /// Share of a node's CPU, or of its memory, above which it is hot: under the objective NodeUsage, or where
+    /// weights.nodeUsage has a price.
     pub node_usage: Percent,
     /// How much work the planner may do.
     pub limits: Limits,
@@ -245,9 +252,87 @@ pub struct Optimize {
     /// Most nodes the cluster may have during the transition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_nodes: Option<u32>,
-    /// Most the cluster may cost during the transition.
+    /// Most the cluster may cost during the transition, where no commitment covers a new machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost_per_hour: Option<Dollars>,
+    /// What machines are reckoned to cost.
+    pub pricing: Pricing,
+    /// How much of a workload one failure may take. A plan for any objective keeps to it, or to what there is now
+    /// where that is more.
+    pub availability: Availability,
+    /// Under the objective Cost: what else counts, in dollars per hour. The cheapest plan by the sum is taken.
+    pub weights: Weights,
+}
+
+/// How much of a workload one failure may take: of workloads of two replicas and more, rounded down, never below one
+/// pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Availability {
+    /// Most of a workload's replicas on one node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_per_node: Option<Percent>,
+    /// Most of a workload's replicas in one zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_per_zone: Option<Percent>,
+}
+
+/// What it is worth to have less of what other objectives are about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Weights {
+    /// For each node of distance from an even mix of CPU and memory.
+    pub balance: Dollars,
+    /// For each node that is used above nodeUsage.
+    pub node_usage: Dollars,
+    /// For each pod beyond the limits of availability.
+    pub availability: Dollars,
+}
+
+/// What machines are reckoned to cost: list prices, less discounts, and with what comes with a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pricing {
+    /// Which price of a machine counts.
+    pub basis: PriceBasis,
+    /// What the boot disk of a node costs, in dollars per hour: at equal prices fewer nodes are preferred.
+    pub boot_disk: Dollars,
+    /// What it costs that spot machines are taken back.
+    pub spot_interruption: SpotInterruption,
+    /// Machines that are paid for whether they run or not.
+    pub commitments: Vec<Commitment>,
+}
+
+/// Which price of a machine counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PriceBasis {
+    /// The list price of an hour.
+    List,
+    /// That of an hour of a machine that runs all month: on demand, 30 % less for n1 and m1, 20 % for n2, n2d, c2.
+    SustainedUse,
+}
+
+/// What it costs that spot machines are taken back: as often as expected, times the cost of each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SpotInterruption {
+    /// How often a spot machine is expected to be taken back within 30 days.
+    #[serde(rename = "per30Days")]
+    pub per_thirty_days: Count,
+    /// What each time costs, in dollars.
+    pub cost_per_interruption: Usd,
+}
+
+/// The first so many machines of a type in a region, on demand, cost nothing but their boot disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Commitment {
+    /// Machine type.
+    pub machine_type: String,
+    /// Region.
+    pub region: String,
+    /// How many.
+    pub count: u32,
 }
 
 /// How much work the planner may do; counted in steps, so that the same input gives the same plan.

@@ -1,5 +1,6 @@
 //! The configuration file: reading it, checking it, showing it.
 
+mod check;
 mod convert;
 mod diagnose;
 mod environment;
@@ -7,6 +8,7 @@ pub mod file;
 mod labels;
 mod print;
 mod scalars;
+mod schedule;
 
 use std::path::Path;
 
@@ -53,13 +55,18 @@ pub(crate) fn with_environment(file: File) -> Result<File, Problem> {
     let readable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    environment::over(file, std::env::vars_os().filter_map(readable))
+    let file = environment::over(file, std::env::vars_os().filter_map(readable))?;
+    check::check("the configuration with its environment", &file)?;
+    Ok(file)
 }
 
 /// Reads and checks the text of a configuration file; `name` is shown in errors.
 pub fn parse(name: &str, text: &str) -> Result<File, Problem> {
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options::<File>(text, options).map_err(|error| diagnose::problem(name, text, &error))
+    let file = serde_saphyr::from_str_with_options::<File>(text, options)
+        .map_err(|error| diagnose::problem(name, text, &error))?;
+    check::check(name, &file)?;
+    Ok(file)
 }
 
 /// `kinema config ...`
@@ -94,4 +101,17 @@ fn print(args: &ConfigPrintArgs, streams: &mut Streams) -> Result<Exit, Problem>
         format @ (Format::Json | Format::Yaml) => streams.document(format, &file)?,
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The example that people copy is valid.
+    #[test]
+    fn the_example_of_the_documentation_is_valid() {
+        let page = include_str!("../../docs/objectives.md");
+        let (_, rest) = page.split_once("```yaml\n").expect("an example");
+        let (example, _) = rest.split_once("```").expect("its end");
+        let file = super::parse("docs/objectives.md", example).expect("valid");
+        assert_eq!((file.spec.schedule.len(), file.spec.optimize.pricing.commitments.len()), (1, 1));
+    }
 }

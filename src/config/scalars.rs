@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use journal_schema::facts::IntOrPercent;
-use journal_schema::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
+use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -101,6 +101,20 @@ scalar! {
 scalar! {
     /// US dollars per hour: `5.00`.
     Dollars(MicroUsdPerHour), "an amount of US dollars per hour such as 5.00", r"^[0-9]+([.][0-9]+)?$", "5.00", parse_dollars, write_plain
+}
+
+scalar! {
+    /// US dollars: `0.50`.
+    Usd(MicroUsd), "an amount of US dollars such as 0.50", r"^[0-9]+([.][0-9]+)?$", "0.50", parse_usd, write_plain
+}
+scalar! {
+    /// A number that need not be whole, in millionths: `3`, `0.5`.
+    Count(Ppm), "a number such as 3 or 0.5", r"^[0-9]+([.][0-9]+)?$", "0.5", parse_count, write_factor
+}
+
+scalar! {
+    /// A time of day, in minutes from midnight: `08:00`, `24:00`.
+    TimeOfDay(u16), "a time of day such as 08:00", r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", "08:00", parse_time_of_day, write_time_of_day
 }
 
 scalar! {
@@ -210,6 +224,28 @@ fn parse_dollars(text: &str) -> Option<MicroUsdPerHour> {
     micros(text).map(MicroUsdPerHour)
 }
 
+fn parse_time_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !two_digits(hour) || !two_digits(minute) {
+        return None;
+    }
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (minute < 60 && hour * 60 + minute <= 24 * 60).then_some(hour * 60 + minute)
+}
+
+fn write_time_of_day(minutes: u16) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+fn parse_usd(text: &str) -> Option<MicroUsd> {
+    micros(text).map(MicroUsd)
+}
+
+fn parse_count(text: &str) -> Option<Ppm> {
+    micros(text).map(Ppm)
+}
+
 fn parse_amount(text: &str) -> Option<IntOrPercent> {
     let number = |digits: &str| digits.parse().ok().filter(|number: &i32| *number >= 0);
     match text.strip_suffix('%') {
@@ -271,10 +307,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_of_day_is_on_a_clock() {
+        for (text, minutes) in [("00:00", 0), ("08:30", 510), ("23:59", 1439), ("24:00", 1440)] {
+            let time: TimeOfDay = text.parse().expect(text);
+            assert_eq!((time.0, time.to_string()), (minutes, text.to_owned()));
+        }
+        for text in ["8:00", "08:60", "24:01", "25:00", "0800", "-1:00", "08:00:00", ""] {
+            assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn money_is_exact() {
         assert_eq!("5.00".parse::<Dollars>().map(|d| d.0), Ok(MicroUsdPerHour(5_000_000)));
         assert_eq!("0.134023".parse::<Dollars>().map(|d| d.0), Ok(MicroUsdPerHour(134_023)));
         assert!("$5".parse::<Dollars>().is_err());
         assert!("0.1340231".parse::<Dollars>().is_err());
+        assert_eq!("0.5".parse::<Usd>().map(|d| d.0), Ok(MicroUsd(500_000)));
+        assert_eq!("2.5".parse::<Count>().map(|c| (c.0, c.to_string())), Ok((Ppm(2_500_000), "2.5".to_owned())));
     }
 }

@@ -145,7 +145,8 @@ impl Daemon {
             epoch,
             build: Name::truncated(env!("CARGO_PKG_VERSION")),
             own_pod: settings.own_pod.clone(),
-            policy: settings.policy.clone(),
+            // Another window of the schedule may have begun while this process waited for the lease.
+            policy: settings.policy_of(&settings.file, outside::now()),
             tail_cut,
         };
         let mut driver =

@@ -8,6 +8,7 @@ use adapter_kube::lease::LeaseConfig;
 use journal_schema::facts::Key;
 use journal_schema::policy::{Mode, Policy};
 use journal_schema::text::Name;
+use journal_schema::units::Timestamp;
 
 use super::status::ReasonView;
 use crate::cli::{ModeArg, RunArgs};
@@ -39,6 +40,8 @@ pub(super) struct Settings {
     /// The pod that it runs in.
     pub own_pod: Option<Key>,
     mode: Option<ModeArg>,
+    /// The configuration file as it was read.
+    pub file: File,
 }
 
 impl Settings {
@@ -85,16 +88,17 @@ impl Settings {
             identity: args.identity.clone().or_else(|| env("HOSTNAME")).unwrap_or_else(host_name),
             own_pod,
             mode: args.mode,
+            file: file.clone(),
             prometheus,
             cloud,
         };
-        settings.policy = settings.policy_of(&file);
+        settings.policy = settings.policy_of(&file, super::outside::now());
         Ok(settings)
     }
 
-    /// The policy of a file under this command line. Without Prometheus there is nothing to wait for.
-    pub(super) fn policy_of(&self, file: &File) -> Policy {
-        let mut policy = file.spec.policy();
+    /// The policy of a file at a moment, under this command line. Without Prometheus there is nothing to wait for.
+    pub(super) fn policy_of(&self, file: &File, now: Timestamp) -> Policy {
+        let mut policy = file.spec.at(now).policy();
         if let Some(mode) = self.mode {
             policy.mode = match mode {
                 ModeArg::Recommend => Mode::Recommend,

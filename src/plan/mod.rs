@@ -32,16 +32,16 @@ struct SavedPlan<'a> {
 /// `kinema plan`
 pub fn command(args: &PlanArgs, streams: &mut Streams) -> Result<Exit, Problem> {
     let file = config::load_or_default(args.policy.as_deref())?;
-    let mut policy = file.spec.policy();
-    input::narrow(&mut policy, args)?;
     let now = args.now.as_deref().map(parse_time).transpose()?;
 
     let mut seen = if args.cluster.is_empty() {
         streams.say("Reading the cluster (read-only) ...");
         live::read(&args.kube, now)?
     } else {
-        input::read_files(&args.cluster, now, &policy)?
+        input::read_files(&args.cluster, now, &file.spec.policy())?
     };
+    let mut policy = file.spec.at(seen.now).policy();
+    input::narrow(&mut policy, args)?;
     let prices = args.prices.as_deref().or(file.spec.cloud.prices.as_deref());
     let catalogue = input::catalogue(prices, seen.now)?;
     let book = input::book(&catalogue)?;

@@ -7,6 +7,7 @@ use adapter_kube::file::ClusterFile;
 use journal_schema::cloud::PriceBook;
 use journal_schema::facts::Kind;
 use journal_schema::plan::{Cluster, Planned};
+use journal_schema::policy::Pricing;
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 
@@ -82,7 +83,10 @@ pub(super) fn of_cluster(cluster: &Cluster, prices: &PriceBook, now: Timestamp) 
             notes.push(format!("{text}: {} ({})", count(names.len(), "node"), named(names)));
         }
     };
-    of_nodes(&|node| node_price(node, prices).is_none(), "no known price, so kept and not counted in the cost");
+    of_nodes(
+        &|node| node_price(node, prices, &Pricing::default()).is_none(),
+        "no known price, so kept and not counted in the cost",
+    );
     of_nodes(
         &|node| node.allocatable.cpu.0 <= 0 || node.allocatable.memory.0 <= 0,
         "no allocatable resources, so kept",

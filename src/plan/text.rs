@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::money::{amount, grouped, hourly, hourly_signed, monthly};
-use super::view::{NodeVerdictView, PlanView, SizeView};
+use super::view::{NodeVerdictView, PlanView, PricesView, SizeView};
 use crate::exit::Problem;
 use crate::output::{Streams, wrap};
 use journal_schema::units::{Bytes, MicroUsd, MicroUsdPerHour};
@@ -36,8 +36,11 @@ pub fn write(view: &PlanView, detail: Detail, streams: &mut Streams) -> Result<(
     pending(view, &mut lines);
     table(view, &mut lines);
     money(view, &mut lines);
+    commitments(view, &mut lines);
     objective(view, &mut lines);
+    dispersion(view, &mut lines);
     frontier(view, &mut lines);
+    weighted(view, &mut lines);
     relaxations(view, &mut lines);
     if detail.all {
         pods(view, &mut lines);
@@ -58,10 +61,33 @@ fn head(view: &PlanView, lines: &mut Vec<String>) {
     ));
     let as_of = to_the_second(&view.prices.as_of);
     lines.push(format!("Prices  {} of {}", view.prices.source, as_of.get(..10).unwrap_or(&as_of)));
+    let basis = basis(&view.prices);
+    if !basis.is_empty() {
+        lines.extend(wrap(&format!("        {}", basis.join(", ")), "        "));
+    }
     for warning in &view.warnings {
         lines.extend(wrap(&format!("Note: {warning}"), "      "));
     }
     lines.push(String::new());
+}
+
+/// How prices differ from list prices.
+fn basis(prices: &PricesView) -> Vec<String> {
+    let mut parts = Vec::new();
+    if prices.basis == "SustainedUse" {
+        parts.push("less sustained-use discounts on demand".to_owned());
+    }
+    let (disk, interruption) = (micro(&prices.boot_disk_per_hour), micro(&prices.spot_interruption_per_hour));
+    if disk.0 > 0 {
+        parts.push(format!("{} more for each boot disk", hourly(disk)));
+    }
+    if interruption.0 > 0 {
+        parts.push(format!("{} more for the interruption of spot machines", hourly(interruption)));
+    }
+    if !prices.commitments.is_empty() {
+        parts.push("committed machines are paid for already and in no sum".to_owned());
+    }
+    parts
 }
 
 /// A moment without its fraction of a second.
@@ -270,6 +296,23 @@ fn frontier(view: &PlanView, lines: &mut Vec<String>) {
     lines.push("  * this plan, rehearsed".to_owned());
 }
 
+/// How far machines that are paid for already are used.
+fn commitments(view: &PlanView, lines: &mut Vec<String>) {
+    if view.is_empty() && !view.prices.commitments.is_empty() {
+        lines.push(String::new());
+    }
+    for own in &view.prices.commitments {
+        lines.push(format!(
+            "  Paid    {:>3} x {:<20} {:<16} used {} -> {}",
+            own.committed,
+            own.machine_type,
+            own.region,
+            own.now.min(own.committed),
+            own.after.min(own.committed)
+        ));
+    }
+}
+
 /// What a plan comes to by the measure of its objective, where that is not cost.
 fn objective(view: &PlanView, lines: &mut Vec<String>) {
     if view.objective == "Balance" {
@@ -292,6 +335,42 @@ fn objective(view: &PlanView, lines: &mut Vec<String>) {
             heat.excess_before,
             heat.excess_after
         ));
+    }
+}
+
+/// How workloads stand to the limits of availability.
+fn dispersion(view: &PlanView, lines: &mut Vec<String>) {
+    let Some(told) = &view.dispersion else { return };
+    let limits = [(told.max_per_node, "on a node"), (told.max_per_zone, "in a zone")];
+    let limits: Vec<String> =
+        limits.iter().filter_map(|(most, of)| Some(format!("{} {of}", percent((*most)?)))).collect();
+    lines.push(String::new());
+    let text = format!(
+        "  Spreads {} -> {} of {} above {}, by {} -> {}",
+        told.above_before,
+        told.above_after,
+        count(told.workloads as usize, "workload"),
+        limits.join(" and "),
+        told.pods_before,
+        count(told.pods_after as usize, "pod")
+    );
+    lines.extend(wrap(&text, "            "));
+}
+
+/// The sums that candidates are compared by where other measures than cost have a weight.
+fn weighted(view: &PlanView, lines: &mut Vec<String>) {
+    let Some(weighted) = &view.weighted else { return };
+    let (before, after) = (&weighted.before, &weighted.after);
+    let change = |before: &str, after: &str| format!("{} -> {}", hourly(micro(before)), hourly(micro(after)));
+    lines.push(String::new());
+    lines.push(format!("  Weighs  {}", change(&before.total, &after.total)));
+    for (name, before, after) in [
+        ("cost", &before.cost, &after.cost),
+        ("balance", &before.balance, &after.balance),
+        ("node usage", &before.node_usage, &after.node_usage),
+        ("availability", &before.availability, &after.availability),
+    ] {
+        lines.push(format!("            {name:<13} {}", change(before, after)));
     }
 }
 

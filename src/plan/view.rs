@@ -9,10 +9,13 @@ use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
 use journal_schema::facts::{Key, NodeFact, PodFact};
-use journal_schema::plan::{Basis, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target};
-use journal_schema::policy::Objective;
+use journal_schema::plan::{
+    Basis, CommitmentUse, Dispersion, MoveMethod, NodeAction, Planned, PlanningInput, PodAction, Target,
+};
+use journal_schema::policy::{Objective, PriceBasis, Pricing};
 use journal_schema::reason::Reason;
 use journal_schema::units::{MicroUsdPerHour, Ppm, Resources};
+use planner::pricing::{effective_in, interruption_per_hour};
 use serde::Serialize;
 
 use super::money::per_month;
@@ -80,11 +83,15 @@ pub struct PlanView {
     pub frontier: Vec<FrontierView>,
     /// What a reader should know of the input.
     pub warnings: Vec<String>,
-    /// `Cost`, `Balance` or `NodeUsage`.
+    /// `Cost`, `Balance`, `NodeUsage` or `Availability`.
     pub objective: &'static str,
     /// How CPU and memory are mixed on the nodes.
     pub balance: BalanceView,
-    /// How much nodes are used, where the objective is NodeUsage.
+    /// How workloads stand to the limits of availability, where there are any.
+    pub dispersion: Option<DispersionView>,
+    /// What counts beside cost, where something has a weight.
+    pub weighted: Option<WeightedView>,
+    /// How much nodes are used, where the objective is NodeUsage or that has a weight.
     pub heat: Option<HeatView>,
 }
 
@@ -128,6 +135,78 @@ pub struct PricesView {
     pub source: String,
     /// Day.
     pub as_of: String,
+    /// Which price of a machine counts: `List` or `SustainedUse`.
+    pub basis: &'static str,
+    /// What the boot disk of a node adds to its price.
+    pub boot_disk_per_hour: String,
+    /// What the risk of being taken back adds to the price of a spot machine.
+    pub spot_interruption_per_hour: String,
+    /// Machines that are paid for already, which no sum counts.
+    pub commitments: Vec<CommitmentView>,
+}
+
+/// How many workloads one failure takes more of than the policy allows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DispersionView {
+    /// Most of a workload's replicas on one node.
+    pub max_per_node: Option<f64>,
+    /// Most of a workload's replicas in one zone.
+    pub max_per_zone: Option<f64>,
+    /// Workloads of two replicas and more.
+    pub workloads: u32,
+    /// Those of them above a limit before the plan.
+    pub above_before: u32,
+    /// The same after it.
+    pub above_after: u32,
+    /// Pods beyond the limits before the plan.
+    pub pods_before: u32,
+    /// The same after it.
+    pub pods_after: u32,
+}
+
+/// The sums that candidates are compared by, before the plan and after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedView {
+    /// Before the plan.
+    pub before: WeightedSumView,
+    /// After it.
+    pub after: WeightedSumView,
+}
+
+/// A sum in parts, in dollars per hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightedSumView {
+    /// The sum.
+    pub total: String,
+    /// What machines cost.
+    pub cost: String,
+    /// The distance from an even mix of CPU and memory, at its weight.
+    pub balance: String,
+    /// What is used above the limit of node usage, at its weight.
+    pub node_usage: String,
+    /// Pods beyond the limits of availability, at their weight.
+    pub availability: String,
+}
+
+/// How far machines that are paid for already are used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitmentView {
+    /// Machine type.
+    pub machine_type: String,
+    /// Region.
+    pub region: String,
+    /// How many are paid for.
+    pub committed: u32,
+    /// Machines of the kind now, on demand.
+    pub now: u32,
+    /// The same after the plan.
+    pub after: u32,
+    /// What each that is paid for costs less.
+    pub covers_per_hour: String,
 }
 
 /// How large the cluster is. Requests are those of the pods that can be anywhere: DaemonSets' and
@@ -366,9 +445,59 @@ pub fn capacity_type(node: &NodeFact) -> CapacityType {
     engine::cloud::capacity_type(node)
 }
 
-/// The price of a node, when the book has it.
-pub fn node_price(node: &NodeFact, prices: &PriceBook) -> Option<MicroUsdPerHour> {
-    prices.price(engine::cloud::region(node), node.machine_type(), capacity_type(node))
+/// The effective price of a node, when the book has it.
+pub fn node_price(node: &NodeFact, prices: &PriceBook, pricing: &Pricing) -> Option<MicroUsdPerHour> {
+    effective_in(pricing, prices, engine::cloud::region(node), node.machine_type(), capacity_type(node))
+}
+
+fn dispersion(told: &Dispersion) -> DispersionView {
+    DispersionView {
+        max_per_node: told.max_per_node.map(share),
+        max_per_zone: told.max_per_zone.map(share),
+        workloads: told.workloads,
+        above_before: told.above_before,
+        above_after: told.above_after,
+        pods_before: told.pods_before,
+        pods_after: told.pods_after,
+    }
+}
+
+fn weighted(input: &PlanningInput, planned: &Planned) -> Option<WeightedView> {
+    let policy = &input.policy.optimize;
+    if policy.objective != Objective::Cost || policy.weights.are_zero() {
+        return None;
+    }
+    let [before, after] = planned.weighted(&policy.weights).map(|sum| WeightedSumView {
+        total: sum.total().to_string(),
+        cost: sum.cost.to_string(),
+        balance: sum.balance.to_string(),
+        node_usage: sum.node_usage.to_string(),
+        availability: sum.availability.to_string(),
+    });
+    Some(WeightedView { before, after })
+}
+
+fn prices(input: &PlanningInput, planned: &Planned) -> PricesView {
+    let (book, pricing) = (&input.prices, &input.policy.optimize.pricing);
+    let commitment = |own: &CommitmentUse| CommitmentView {
+        machine_type: own.machine_type.to_string(),
+        region: own.region.to_string(),
+        committed: own.committed,
+        now: own.now,
+        after: own.after,
+        covers_per_hour: own.covers.to_string(),
+    };
+    PricesView {
+        source: book.source.to_string(),
+        as_of: book.as_of.to_string(),
+        basis: match pricing.basis {
+            PriceBasis::List => "List",
+            PriceBasis::SustainedUse => "SustainedUse",
+        },
+        boot_disk_per_hour: pricing.boot_disk.to_string(),
+        spot_interruption_per_hour: interruption_per_hour(pricing).to_string(),
+        commitments: planned.report.commitments.iter().map(commitment).collect(),
+    }
 }
 
 impl PlanView {
@@ -395,7 +524,7 @@ impl PlanView {
             cluster,
             at: plan.at.to_string(),
             digest: digest(plan)?.to_string(),
-            prices: PricesView { source: input.prices.source.to_string(), as_of: input.prices.as_of.to_string() },
+            prices: prices(input, planned),
             cost_per_hour_now: plan.cost_now.to_string(),
             cost_per_hour_after: plan.cost_after.to_string(),
             lower_bound_per_hour: plan.lower_bound.to_string(),
@@ -404,7 +533,10 @@ impl PlanView {
                 Objective::Cost => "Cost",
                 Objective::Balance => "Balance",
                 Objective::NodeUsage => "NodeUsage",
+                Objective::Availability => "Availability",
             },
+            dispersion: planned.report.dispersion.as_ref().map(dispersion),
+            weighted: weighted(input, planned),
             heat: planned.report.heat.map(|heat| HeatView {
                 limit: share(heat.limit),
                 hot_nodes_before: heat.hot_before,
@@ -590,7 +722,9 @@ fn node_verdicts(input: &PlanningInput, planned: &Planned) -> Vec<NodeVerdictVie
                 message: text.sentence,
                 fix: text.fix,
                 machine_type: node.map(|node| node.machine_type().to_owned()).unwrap_or_default(),
-                price_per_hour: node.and_then(|node| node_price(node, &input.prices)).map(|price| price.to_string()),
+                price_per_hour: node
+                    .and_then(|node| node_price(node, &input.prices, &input.policy.optimize.pricing))
+                    .map(|price| price.to_string()),
                 waste_per_hour: verdict.waste.to_string(),
             }
         })

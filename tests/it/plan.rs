@@ -10,6 +10,11 @@ fn plan(more: &[&str]) -> crate::support::Ran {
     kinema(&arguments)
 }
 
+/// US dollars of the JSON.
+fn money(value: &serde_json::Value) -> f64 {
+    value.as_str().expect("a decimal string").parse().expect("a decimal")
+}
+
 #[test]
 fn the_text_fits_80_columns_and_is_stable() {
     let ran = plan(&[]);
@@ -26,8 +31,6 @@ fn every_money_figure_of_the_json_is_consistent() {
     let ran = plan(&["-o", "json", "-q"]);
     assert_eq!(ran.err, "", "quiet is quiet");
     let json = ran.json();
-    let money =
-        |value: &serde_json::Value| -> f64 { value.as_str().expect("a decimal string").parse().expect("a decimal") };
     let removed: f64 =
         json["nodesToRemove"].as_array().expect("a list").iter().map(|node| money(&node["pricePerHour"])).sum();
     let added: f64 = json["nodesToAdd"]
@@ -92,6 +95,84 @@ fn another_objective_has_its_own_measure() {
         let line = text.lines().find(|line| line.trim_start().starts_with(word)).expect("the measure");
         assert!(line.contains(&format!("{before:.2} -> {after:.2} nodes")) && line.len() <= 80, "{line}");
     }
+}
+
+fn with_policy(spec: &str) -> (serde_json::Value, String) {
+    let policy = format!("apiVersion: kinema.dev/v1alpha1\nkind: ReschedulePolicy\nspec: {spec}\n");
+    let directory = files(&[("policy.yaml", &policy)]);
+    let file = path(&directory, "policy.yaml");
+    (plan(&["--config", &file, "-o", "json"]).json(), plan(&["--config", &file]).out)
+}
+
+/// Money is on the basis that the policy says, and what is read says so.
+#[test]
+fn prices_say_on_which_basis_they_are() {
+    let (list, text) = with_policy("{}");
+    assert_eq!(
+        (list["prices"]["basis"].as_str(), &list["prices"]["commitments"]),
+        (Some("List"), &serde_json::json!([]))
+    );
+    assert!(!text.contains("boot disk") && !text.contains("Paid"), "{text}");
+    let node = &list["verdicts"]["nodes"][0];
+    let (with, text) = with_policy("{optimize: {pricing: {basis: SustainedUse, bootDisk: 0.0137}}}");
+    assert_eq!(with["prices"]["basis"], "SustainedUse");
+    assert_eq!(with["prices"]["bootDiskPerHour"], "0.0137");
+    let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("less sustained-use discounts on demand, $0.0137/h more for each boot disk"), "{text}");
+    let price = |of: &serde_json::Value| money(&of["pricePerHour"]);
+    assert!(
+        (price(&with["verdicts"]["nodes"][0]) - price(node) - 0.0137).abs() < 1e-9,
+        "an e2 has no discount: {node}"
+    );
+}
+
+#[test]
+fn what_is_committed_is_in_no_sum() {
+    let (json, text) = with_policy(
+        "{optimize: {pricing: {commitments: [{machineType: e2-standard-4, region: europe-west3, count: 2}]}}}",
+    );
+    let used = &json["prices"]["commitments"][0];
+    assert_eq!(
+        (used["committed"].as_i64(), used["after"].as_i64().is_some_and(|after| after >= 2)),
+        (Some(2), true),
+        "{used}"
+    );
+    let line = text.lines().find(|line| line.trim_start().starts_with("Paid")).expect("the commitment");
+    assert!(line.contains("2 x e2-standard-4") && line.ends_with("-> 2") && line.len() <= 80, "{line}");
+    assert!(text.contains("paid for already and in no sum"), "{text}");
+}
+
+#[test]
+fn limits_of_availability_and_weights_are_told() {
+    let (json, text) = with_policy(
+        "{optimize: {availability: {maxPerNode: 50%}, weights: {nodeUsage: 0.5, availability: 0.01}, nodeUsage: 60%}}",
+    );
+    let told = &json["dispersion"];
+    assert!(told["workloads"].as_i64().is_some_and(|count| count > 0) && told["maxPerNode"] == 0.5, "{told}");
+    let line = text.lines().find(|line| line.trim_start().starts_with("Spreads")).expect("the limits");
+    assert!(line.contains("workloads above 50.0 % on a node") && line.len() <= 80, "{line}");
+    let sum = |when: &str| {
+        let sum = &json["weighted"][when];
+        let parts = ["cost", "balance", "nodeUsage", "availability"].map(|part| money(&sum[part]));
+        assert!((parts.iter().sum::<f64>() - money(&sum["total"])).abs() < 1e-9, "{sum}");
+        money(&sum["total"])
+    };
+    assert!(sum("after") <= sum("before"));
+    assert!(text.contains("Weighs  $"), "{text}");
+    let (plain, text) = with_policy("{}");
+    assert!(plain["weighted"].is_null() && plain["dispersion"].is_null() && !text.contains("Weighs"), "{text}");
+}
+
+/// The window of the moment that is planned for counts.
+#[test]
+fn the_schedule_decides_what_a_plan_is_for() {
+    let policy = "apiVersion: kinema.dev/v1alpha1\nkind: ReschedulePolicy\nspec:\n  schedule:\n  - name: day\n    days: [Mon, Tue, Wed, Thu, Fri]\n    from: 08:00\n    to: 18:00\n    timeZone: Europe/Berlin\n    optimize: {objective: NodeUsage, nodeUsage: 70%}\n";
+    let directory = files(&[("policy.yaml", policy)]);
+    let file = path(&directory, "policy.yaml");
+    let objective = |now: &str| plan(&["--config", &file, "--now", now, "-o", "json"]).json()["objective"].clone();
+    assert_eq!(objective("2030-01-07T12:00:00Z"), "NodeUsage");
+    assert_eq!(objective("2030-01-07T18:00:00Z"), "Cost");
+    assert_eq!(objective("2030-01-05T12:00:00Z"), "Cost");
 }
 
 #[test]

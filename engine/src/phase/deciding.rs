@@ -2,7 +2,7 @@
 
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::plan::{PodAction, Target};
-use journal_schema::policy::Mode;
+use journal_schema::policy::{Mode, Objective, Policy};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
 use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Ppm, Timestamp};
@@ -74,6 +74,15 @@ impl Deciding {
         let need = policy.decide.min_savings;
         if self.places_pending() {
             // Asked for whatever it costs.
+        } else if let Some([now, after]) = self.weighted(policy) {
+            let (saved, got) = (now.0 - after.0, Ppm::of(now.0 - after.0, now.0));
+            if got < need {
+                return Some(Reason::BelowSavingsThreshold { got, need });
+            }
+            let saving = over(MicroUsdPerHour(saved), policy.decide.plan_life);
+            if saving <= plan.transition {
+                return Some(Reason::NotWorthTransition { transition: plan.transition, saving });
+            }
         } else if let Some(got) = self.gain() {
             if got < need {
                 return Some(Reason::BelowGainThreshold { got, need });
@@ -123,13 +132,21 @@ impl Deciding {
         })
     }
 
+    /// The weighted sums before the plan and after it, where other measures than cost have a weight.
+    fn weighted(&self, policy: &Policy) -> Option<[MicroUsdPerHour; 2]> {
+        let (objective, weights) = (policy.optimize.objective, &policy.optimize.weights);
+        let weighted = objective == Objective::Cost && !weights.are_zero();
+        weighted.then(|| self.iteration.planned.weighted(weights).map(|sum| sum.total()))
+    }
+
     /// What a plan for another objective than cost comes to by its own measure.
     fn gain(&self) -> Option<Ppm> {
         let report = &self.iteration.planned.report;
         report.pods.iter().find_map(|verdict| {
             let evens_out = (verdict.reason == Reason::EvensOut).then(|| report.balance.gain());
             let heat = report.heat.filter(|_| matches!(verdict.reason, Reason::RelievesNode { .. }));
-            evens_out.or_else(|| heat.map(|heat| heat.gain()))
+            let spread = report.dispersion.filter(|_| verdict.reason == Reason::SpreadsOut);
+            evens_out.or_else(|| heat.map(|heat| heat.gain())).or_else(|| spread.map(|spread| spread.gain()))
         })
     }
 

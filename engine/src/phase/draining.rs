@@ -2,6 +2,7 @@
 
 use journal_schema::effect::Regarding;
 use journal_schema::event::Deadline;
+use journal_schema::policy::Pricing;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Message, Name};
 use journal_schema::units::Timestamp;
@@ -113,8 +114,10 @@ impl Draining {
             return Phase::Draining(self);
         }
         let plan = &self.iteration.planned.plan;
+        // The ledger counts list prices.
+        let basis = if ctx.state.policy.optimize.pricing == Pricing::default() { "" } else { " at effective prices" };
         let note = format!(
-            "{} nodes added, {} removed, {} pods moved; ${}/h (planned ${}/h)",
+            "{} nodes added, {} removed, {} pods moved; ${}/h (planned ${}/h{basis})",
             plan.add.len(),
             self.iteration.leaving().count(),
             self.iteration.moved,

@@ -235,6 +235,7 @@ fn words(reason: &Reason) -> Words {
         Reason::NodeStays => ("NodeStays", "its node stays".to_owned(), ""),
         Reason::NodeLeaves => ("NodeLeaves", "its node is not needed".to_owned(), ""),
         Reason::EvensOut => ("EvensOut", "it evens CPU and memory out between nodes".to_owned(), ""),
+        Reason::SpreadsOut => ("SpreadsOut", "too much of its workload is in one place".to_owned(), ""),
         Reason::RelievesNode { limit } => ("RelievesNode", format!("its node is used above {limit}"), ""),
         Reason::MakesRoom { pod } => ("MakesRoom", format!("it makes room for pod {pod}"), ""),
         Reason::PodDisruptionBudget { pdb, allowed } => (

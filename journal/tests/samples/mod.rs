@@ -310,6 +310,8 @@ pub fn planned() -> Planned {
             unused: MicroUsdPerHour(0),
             binding: list(vec![]),
             frontier: list(vec![FrontierPoint { moves: 0, cost: MicroUsdPerHour(9), move_price: MicroUsdPerHour(0) }]),
+            commitments: list(vec![]),
+            dispersion: None,
         },
     }
 }

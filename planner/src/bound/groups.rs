@@ -21,6 +21,8 @@ pub(super) struct Proposal {
     pub(super) prices: Vec<[f64; DIMS]>,
     /// By demand: the prices of its group.
     pub(super) own: Vec<[f64; DIMS]>,
+    /// By commitment, in micro-USD per hour: the relief with which most is proven.
+    pub(super) relief: Vec<i64>,
 }
 
 /// Solves the dual of the relaxation that knows which classes run on which kinds. `None` when it is
@@ -54,6 +56,11 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         });
         worth.push(row.map(|objective| program.add_var(objective, (0.0, 1e4))).collect());
     }
+    let relief: Vec<Variable> = problem
+        .committed
+        .iter()
+        .map(|(left, cover)| program.add_var(*left as f64 / pods, (0.0, *cover as f64 / scale)))
+        .collect();
     let mut price: Vec<Vec<Variable>> = Vec::new();
     for (index, kind) in problem.kinds.iter().enumerate() {
         let own: Vec<Variable> = dims.iter().map(|_| program.add_var(0.0, (0.0, 1e4))).collect();
@@ -69,6 +76,7 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
             row.push((program.add_var(-(limit as f64) / pods, (0.0, f64::INFINITY)), -1.0));
         }
         if !row.is_empty() {
+            row.extend(kind.commitment.map(|commitment| (relief[commitment], 1.0)));
             program.add_constraint(row.as_slice(), ComparisonOp::Le, kind.price as f64 / scale);
         }
         price.push(own);
@@ -88,5 +96,10 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         .zip(&group_of)
         .map(|(class, group)| by_group[*group].iter().zip(&class.request).map(|(p, a)| p * *a as f64).sum());
     let own = group_of.iter().map(|group| by_group[*group]).collect();
-    Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect(), own })
+    #[expect(clippy::cast_possible_truncation, reason = "between nothing and the cover")]
+    let rounded = |(var, (_, cover)): (&Variable, &(i64, i64))| {
+        ((solution.var_value(*var) * scale).round() as i64).clamp(0, *cover)
+    };
+    let relief = relief.iter().zip(&problem.committed).map(rounded).collect();
+    Some(Proposal { worths: worths.collect(), prices: price.iter().map(vector).collect(), own, relief })
 }

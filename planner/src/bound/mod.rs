@@ -18,7 +18,8 @@ mod whole;
 
 use std::collections::BTreeMap;
 
-use crate::model::DIMS;
+use crate::commitments::Tariff;
+use crate::model::{DIMS, Model};
 use crate::worth::UnitPrices;
 pub(crate) use fillings::Filling;
 use journal_schema::text::Name;
@@ -43,6 +44,16 @@ pub(crate) struct Bound {
     pub(crate) rents: Option<BTreeMap<KindKey, i128>>,
     /// How the cheapest hosts could be filled if their numbers need not be whole; empty where that was not sought.
     pub(crate) fillings: Vec<Filling>,
+    /// By commitment, in micro-USD per hour: how much less a machine that it may cover is weighed at. What is left
+    /// of the cover is taken off the bound for each committed machine, used or not.
+    pub(crate) relief: Vec<i64>,
+}
+
+impl Bound {
+    /// What a machine is weighed at, in micro-USD per hour.
+    pub(crate) fn weighed(&self, tariff: Tariff) -> i64 {
+        tariff.paid - tariff.commitment.map_or(0, |commitment| self.relief[commitment])
+    }
 }
 
 /// Rents by what the kinds are.
@@ -60,11 +71,38 @@ pub(crate) fn by_volume(problem: &Problem, classes: usize) -> Bound {
     let rents = rents.map(|rents| by_key(problem, &rents));
     let resources = vec![units.0.map(|unit| unit as f64); classes];
     let method = Name::truncated("linear relaxation by resource, checked in integers");
-    Bound { cost, method, units, worth, resources, rents, fillings: Vec::new() }
+    Bound { cost, method, units, worth, resources, rents, relief: problem.relief.clone(), fillings: Vec::new() }
+}
+
+/// The bound for the pods that run after a plan: those that are bound now, and the pending ones that `placed` says
+/// get a place. Where machines are committed, the best of what several reliefs prove, one of which is the whole
+/// cover: that bound is of prices alone, so none is below zero.
+pub(crate) fn of(model: &Model<'_>, placed: &dyn Fn(usize) -> bool) -> Bound {
+    let classes = model.classes.len();
+    let commitments = &model.commitments;
+    let plain = Problem::new(model, placed, vec![0; commitments.all().len()]);
+    if commitments.all().is_empty() {
+        return prove(&plain, classes);
+    }
+    let whole: Vec<i64> = commitments.all().iter().map(|own| own.cover).collect();
+    let proposed = groups::propose(&plain).map(|proposal| proposal.relief);
+    let with = |relief: Vec<i64>| {
+        let mut bound = prove(&Problem::new(model, placed, relief), classes);
+        bound.cost -= commitments.withheld(&bound.relief);
+        bound
+    };
+    let mut best = with(whole);
+    for relief in proposed.into_iter().chain([plain.relief]) {
+        let bound = with(relief);
+        if bound.cost > best.cost {
+            best = bound;
+        }
+    }
+    best
 }
 
 /// Proves a bound for the pods of a problem.
-pub(crate) fn prove(problem: &Problem, classes: usize) -> Bound {
+fn prove(problem: &Problem, classes: usize) -> Bound {
     let mut bound = by_volume(problem, classes);
     let take = |bound: &mut Bound, proof: &proof::Proof, method: &str| {
         if problem.fixed + proof.cost <= bound.cost {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use journal_schema::policy::Actuation;
 
+use crate::commitments::Tariff;
 use crate::model::{Amounts, DIMS, Host, Model, add};
 use crate::worth::{scaled, scaled_up};
 
@@ -27,6 +28,8 @@ pub(crate) struct Kind {
     pub(crate) capacity: Amounts,
     /// Micro-USD per hour; zero for hosts that are paid for in any case.
     pub(crate) price: i64,
+    /// The commitment that may cover such a host.
+    pub(crate) commitment: Option<usize>,
     /// How many there are at most; `None` for any number.
     pub(crate) limit: Option<i64>,
     /// By demand: the most pods of it that one such host can hold, zero when none.
@@ -41,6 +44,10 @@ pub(crate) struct Problem {
     /// Micro-USD per hour of hosts that stay whatever the plan is.
     pub(crate) fixed: i64,
     pub(crate) dims: usize,
+    /// By commitment: how much less than it costs a host is priced at, in micro-USD per hour.
+    pub(crate) relief: Vec<i64>,
+    /// By commitment: what is left of it by hosts that stay, which may be less than nothing, and the cover of each.
+    pub(crate) committed: Vec<(i64, i64)>,
 }
 
 /// Hosts that the relaxation need not tell apart.
@@ -48,8 +55,8 @@ pub(crate) struct Problem {
 pub(crate) enum KindKey {
     /// Hosts that stay, by signature: all of them as one large host.
     Staying(usize),
-    /// Nodes that may leave, by signature and price.
-    Leaving(usize, i64),
+    /// Nodes that may leave, by signature and what they cost.
+    Leaving(usize, Tariff),
     /// Offers.
     Offer(usize),
 }
@@ -57,13 +64,19 @@ pub(crate) enum KindKey {
 impl KindKey {
     /// The kind of a present node.
     pub(crate) fn of(host: &Host<'_>) -> Self {
-        if host.keep.is_some() { Self::Staying(host.sig) } else { Self::Leaving(host.sig, host.price.unwrap_or(0)) }
+        let unknown = Tariff { paid: 0, commitment: None };
+        if host.keep.is_some() {
+            Self::Staying(host.sig)
+        } else {
+            Self::Leaving(host.sig, host.tariff.unwrap_or(unknown))
+        }
     }
 }
 
 struct Draft {
     capacity: Amounts,
     price: i64,
+    commitment: Option<usize>,
     limit: Option<i64>,
     sig: usize,
     /// Classes that run there now, with the most on one host (all hosts, for those that stay).
@@ -111,8 +124,11 @@ impl Problem {
     }
 
     /// States the problem for all pods that run after a plan: those that are bound now, and the
-    /// pending ones that `placed` says get a place.
-    pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool) -> Self {
+    /// pending ones that `placed` says get a place. Hosts are priced by what they cost less the relief of their
+    /// commitment.
+    pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool, relief: Vec<i64>) -> Self {
+        let priced = |tariff: Tariff| tariff.paid - tariff.commitment.map_or(0, |commitment| relief[commitment]);
+        let mut committed: Vec<(i64, i64)> = model.commitments.all().iter().map(|own| (own.count, own.cover)).collect();
         let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
         let mut drafts: BTreeMap<KindKey, Draft> = BTreeMap::new();
         let mut fixed = 0;
@@ -126,13 +142,18 @@ impl Problem {
             }
             let capacity = capacity_of(model, host, &here);
             let stays = host.keep.is_some();
-            let price = host.price.unwrap_or(0);
+            let price = host.tariff.map_or(0, priced);
+            let commitment = host.tariff.and_then(|tariff| tariff.commitment);
             if stays {
                 fixed += price;
+                if let Some(commitment) = commitment {
+                    committed[commitment].0 -= 1;
+                }
             }
             let draft = drafts.entry(KindKey::of(host)).or_insert_with(|| Draft {
                 capacity: [0; DIMS],
                 price: if stays { 0 } else { price },
+                commitment: commitment.filter(|_| !stays),
                 limit: Some(0),
                 sig: host.sig,
                 present: BTreeMap::new(),
@@ -162,7 +183,8 @@ impl Problem {
             }
             let draft = Draft {
                 capacity,
-                price: machine.offer.price,
+                price: priced(machine.offer.tariff),
+                commitment: machine.offer.tariff.commitment,
                 limit: machine.offer.most.map(i64::from),
                 sig: machine.sig,
                 present: BTreeMap::new(),
@@ -186,7 +208,7 @@ impl Problem {
             .collect();
         let apart = Apart::new(model, &classes);
         let kinds = drafts.into_iter().map(|(key, draft)| finish(model, &classes, &apart, key, draft)).collect();
-        Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims }
+        Self { classes, kinds: without_dominated(kinds), fixed, dims: model.dims, relief, committed }
     }
 }
 
@@ -233,7 +255,8 @@ fn finish(model: &Model<'_>, classes: &[Demand], apart: &Apart, of: KindKey, dra
             room.max(present).min(demand.count)
         })
         .collect();
-    Kind { of, capacity: draft.capacity, price: draft.price, limit: draft.limit, most }
+    let (price, commitment) = (draft.price, draft.commitment);
+    Kind { of, capacity: draft.capacity, price, commitment, limit: draft.limit, most }
 }
 
 /// How far rules keep pods of a class off each other.
@@ -274,11 +297,12 @@ impl Draft {
     }
 }
 
-/// Drops kinds that another of unlimited number replaces at no higher price.
+/// Drops kinds that another of unlimited number replaces at no higher price, whatever the relief.
 fn without_dominated(kinds: Vec<Kind>) -> Vec<Kind> {
     let covers = |a: &Kind, b: &Kind| {
         a.limit.is_none()
             && a.price <= b.price
+            && (b.commitment.is_none() || a.commitment == b.commitment)
             && a.capacity.iter().zip(&b.capacity).all(|(x, y)| x >= y)
             && a.most.iter().zip(&b.most).all(|(x, y)| x >= y)
     };

@@ -185,6 +185,7 @@ mod tests {
                 .map(|class| Demand { class, request: amounts(&[1 + below(40), below(40), 0, 1]), count: 9 })
                 .collect();
             let kind = Kind {
+                commitment: None,
                 of: KindKey::Offer(0),
                 capacity: amounts(&[20 + below(80), 20 + below(80), 0, 4 + below(8)]),
                 price: 1_000,
@@ -192,7 +193,14 @@ mod tests {
                 most: classes.iter().map(|_| below(5)).collect(),
             };
             let worth: Vec<i64> = classes.iter().map(|_| below(500_000)).collect();
-            let problem = Problem { classes, kinds: vec![kind.clone()], fixed: 0, dims: 4 };
+            let problem = Problem {
+                classes,
+                kinds: vec![kind.clone()],
+                fixed: 0,
+                dims: 4,
+                relief: Vec::new(),
+                committed: Vec::new(),
+            };
             let truth = i128::from(most(&problem, &kind, &worth, 0, kind.capacity));
             for nodes in [0, 3, 10_000] {
                 let enough = i128::from(below(600_000));

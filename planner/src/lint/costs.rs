@@ -1,11 +1,18 @@
-//! The costs are the sums of the prices, and the bound is below them.
+//! The costs are the sums of the prices less what commitments cover, and the bound is below them.
+//!
+//! Prices are made effective here once more, by arithmetic of its own.
+
+use std::collections::BTreeSet;
 
 use journal_schema::cloud::{CapacityType, Pool};
 use journal_schema::facts::NodeFact;
-use journal_schema::plan::{Managed, Plan, PlanningInput};
+use journal_schema::plan::{Managed, Planned, PlanningInput};
+use journal_schema::policy::{Commitment, PriceBasis, Pricing};
+use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
 
 use super::{Check, Findings};
+use crate::pricing::{MOST, sustained_use};
 
 /// Labels that say that a node is spot capacity.
 const SPOT_LABELS: [(&str, &str); 4] = [
@@ -15,18 +22,27 @@ const SPOT_LABELS: [(&str, &str); 4] = [
     ("karpenter.sh/capacity-type", "spot"),
 ];
 
-pub(super) fn check(input: &PlanningInput, plan: &Plan, findings: &mut Findings) {
+pub(super) fn check(input: &PlanningInput, planned: &Planned, findings: &mut Findings) {
+    let plan = &planned.plan;
     let now: i128 =
         input.cluster.nodes.values().filter_map(|node| price(input, node)).map(|price| i128::from(price.0)).sum();
     let removed: i128 = plan.remove.iter().map(|node| i128::from(node.price.0)).sum();
     let added: i128 = plan.add.iter().map(|machine| i128::from(machine.price.0)).sum();
-    if i128::from(plan.cost_now.0) != now {
+    let commitments = committed(input, planned, findings);
+    let covered = |count: fn(&Committed) -> i128| -> i128 {
+        commitments.iter().map(|own| own.covers * own.count.min(count(own))).sum()
+    };
+    let (covered_now, covered_after) = (covered(|own| own.now), covered(|own| own.after));
+    if i128::from(plan.cost_now.0) != now - covered_now {
         findings.error(
             Check::Cost,
-            format_args!("cost now is {} micro-USD per hour, the nodes' prices sum to {now}", plan.cost_now.0),
+            format_args!(
+                "cost now is {} micro-USD per hour, the nodes' prices sum to {now}, {covered_now} of it covered",
+                plan.cost_now.0
+            ),
         );
     }
-    let after = now - removed + added;
+    let after = now - removed + added - covered_after;
     if i128::from(plan.cost_after.0) != after {
         findings.error(
             Check::Cost,
@@ -65,12 +81,101 @@ pub(super) fn check(input: &PlanningInput, plan: &Plan, findings: &mut Findings)
     }
 }
 
+/// A commitment of the policy, counted anew.
+struct Committed {
+    count: i128,
+    now: i128,
+    after: i128,
+    covers: i128,
+}
+
+/// Counts the machines that commitments cover, and holds what is told of them against it.
+fn committed(input: &PlanningInput, planned: &Planned, findings: &mut Findings) -> Vec<Committed> {
+    let policy = &input.policy.optimize.pricing;
+    let place = |node: &NodeFact| (machine_type(node).to_owned(), region_of(input, node));
+    let kinds: BTreeSet<(String, String)> = policy
+        .commitments
+        .iter()
+        .map(|own| (own.machine_type.to_string(), own.region.to_string()))
+        .filter(|(machine_type, region)| input.prices.price(region, machine_type, CapacityType::OnDemand).is_some())
+        .collect();
+    let mut list = Vec::new();
+    for (machine_type, region) in &kinds {
+        let is = |node: &&NodeFact| {
+            paid(input, node) == CapacityType::OnDemand && place(node) == (machine_type.clone(), region.clone())
+        };
+        let here: Vec<&NodeFact> = input.cluster.nodes.values().filter(is).collect();
+        let leaving = here.iter().filter(|node| planned.plan.removes(&node.name)).count();
+        let region_of_pool = |id: &Name| input.pools.iter().find(|pool| pool.id == *id).map(|pool| &pool.region);
+        let coming = planned.plan.add.iter().filter(|machine| {
+            machine.capacity_type == CapacityType::OnDemand
+                && machine.machine_type.as_str() == machine_type
+                && region_of_pool(&machine.pool).is_some_and(|own| own.as_str() == region)
+        });
+        let same = |own: &&Commitment| own.machine_type.as_str() == machine_type && own.region.as_str() == region;
+        let list_price = input.prices.price(region, machine_type, CapacityType::OnDemand);
+        let whole = i128::from(list_price.unwrap_or_default().0).max(0);
+        list.push(Committed {
+            count: policy.commitments.iter().filter(same).map(|own| i128::from(own.count)).sum(),
+            now: here.len() as i128,
+            after: here.len() as i128 - leaving as i128 + coming.count() as i128,
+            covers: discounted(policy, whole, machine_type).min(MOST),
+        });
+    }
+    let told = planned.report.commitments.iter().map(|own| {
+        let figures = [own.committed, own.now, own.after].map(i128::from);
+        ((own.machine_type.to_string(), own.region.to_string()), figures, i128::from(own.covers.0))
+    });
+    let counted =
+        kinds.iter().zip(&list).map(|(kind, own)| (kind.clone(), [own.count, own.now, own.after], own.covers));
+    if !told.eq(counted) {
+        findings.error(Check::Cost, format_args!("the use of commitments is not what is told"));
+    }
+    list
+}
+
+/// An on-demand price by the policy's basis: list price × what the discount leaves, rounded to the nearest.
+fn discounted(policy: &Pricing, list: i128, machine_type: &str) -> i128 {
+    match policy.basis {
+        PriceBasis::List => list,
+        PriceBasis::SustainedUse => (2 * list * i128::from(sustained_use(machine_type).0) + 1_000_000) / 2_000_000,
+    }
+}
+
+/// What a machine costs by the book and the policy's pricing.
+pub(super) fn effective(
+    input: &PlanningInput,
+    region: &str,
+    machine_type: &str,
+    capacity_type: CapacityType,
+) -> Option<MicroUsdPerHour> {
+    let list = input.prices.price(region, machine_type, capacity_type)?;
+    let (policy, list) = (&input.policy.optimize.pricing, i128::from(list.0).max(0));
+    let machine = match capacity_type {
+        CapacityType::OnDemand => discounted(policy, list, machine_type),
+        CapacityType::Spot => {
+            let of = &policy.spot_interruption;
+            let micro_per_month = i128::from(of.per_thirty_days.0.max(0)) * i128::from(of.cost.0.max(0));
+            list + (micro_per_month + 360_000_000) / 720_000_000
+        }
+    };
+    let sum = machine.min(MOST) + i128::from(policy.boot_disk.0.max(0));
+    Some(MicroUsdPerHour(i64::try_from(sum.min(MOST)).unwrap_or(i64::MAX)))
+}
+
 /// What a node costs: by its pool where that is known, else by its labels.
 pub(super) fn price(input: &PlanningInput, node: &NodeFact) -> Option<MicroUsdPerHour> {
-    match pool(input, node) {
-        Some(pool) => input.prices.price(&pool.region, machine_type(node), pool.capacity_type),
-        None => input.prices.price(&region(input, node), machine_type(node), capacity_type(node)),
-    }
+    effective(input, &region_of(input, node), machine_type(node), paid(input, node))
+}
+
+/// How a node is paid for.
+fn paid(input: &PlanningInput, node: &NodeFact) -> CapacityType {
+    pool(input, node).map_or_else(|| capacity_type(node), |pool| pool.capacity_type)
+}
+
+/// The region of a node.
+fn region_of(input: &PlanningInput, node: &NodeFact) -> String {
+    pool(input, node).map_or_else(|| region(input, node), |pool| pool.region.to_string())
 }
 
 /// The pool of a node, where pools are known.

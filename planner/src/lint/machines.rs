@@ -72,9 +72,9 @@ fn wrong_with_added(input: &PlanningInput, machine: &NodeToAdd) -> Option<&'stat
     if !policy.capacity_types.is_empty() && !policy.capacity_types.contains(&machine.capacity_type) {
         return Some("the policy does not allow the capacity type");
     }
-    match input.prices.price(&pool.region, &pool.machine_type, pool.capacity_type) {
+    match costs::effective(input, &pool.region, &pool.machine_type, pool.capacity_type) {
         None => Some("the price book does not have it"),
-        Some(price) if price != machine.price => Some("the price is not the book's"),
+        Some(price) if price != machine.price => Some("the price is not the book's by the policy's pricing"),
         Some(_) => None,
     }
 }

@@ -8,6 +8,7 @@
 //! The rules about what may be touched are written here a second time on purpose: one mistake in
 //! one place must not be enough to move a pod that asked to be left alone.
 
+mod availability;
 mod basics;
 mod certificate;
 mod costs;
@@ -74,6 +75,8 @@ pub enum Check {
     PendingPod,
     /// The costs are the sums of the prices.
     Cost,
+    /// No workload whose pods move is above the limits of availability for it, and the report says how it is.
+    Availability,
     /// The lower bound is not above the cost.
     LowerBound,
     /// What the report says of the distance between cost and bound sums to it, no node wastes less than nothing, and
@@ -115,7 +118,8 @@ pub fn lint(input: &PlanningInput, planned: &Planned) -> Vec<Finding> {
     machines::check(input, planned, &mut findings);
     moves::check(input, &planned.plan, &mut findings);
     requests::check(input, &planned.plan, &mut findings);
-    costs::check(input, &planned.plan, &mut findings);
+    costs::check(input, planned, &mut findings);
+    availability::check(input, planned, &mut findings);
     certificate::check(planned, &mut findings);
     verdicts::check(input, planned, &mut findings);
     replay::check(input, planned, &mut findings);

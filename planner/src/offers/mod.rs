@@ -15,9 +15,11 @@ use journal_schema::shared::Shared;
 use journal_schema::text::Name;
 use journal_schema::units::Resources;
 
+use crate::commitments::{Commitments, Tariff};
 use crate::eligibility::{capacity_type_of, machine_type_of, pool_of};
 pub use synthetic::{MachineSpec, gke_allocatable, synthetic_pools};
 
+use crate::pricing::effective_in;
 use crate::rules::{HOSTNAME, NEW_NODE_NAME, REGION, ZONE, glob_matches, node_affinity_matches, repelling_taint};
 
 /// A machine that may be booted.
@@ -25,7 +27,9 @@ use crate::rules::{HOSTNAME, NEW_NODE_NAME, REGION, ZONE, glob_matches, node_aff
 pub(crate) struct Offer {
     /// Index into the input's pools.
     pub(crate) pool: usize,
-    /// Micro-USD per hour.
+    /// What it costs.
+    pub(crate) tariff: Tariff,
+    /// What it is weighed at against others, in micro-USD per hour: less than it costs where it may be covered.
     pub(crate) price: i64,
     /// What it offers to pods that are placed.
     pub(crate) capacity: Resources,
@@ -38,7 +42,7 @@ pub(crate) struct Offer {
 }
 
 /// Every offer of the input, in the order of its pools.
-pub(crate) fn offers(input: &PlanningInput) -> Vec<Offer> {
+pub(crate) fn offers(input: &PlanningInput, commitments: &Commitments) -> Vec<Offer> {
     let daemons = DaemonTemplates::new(input);
     let policy = &input.policy.optimize;
     let mut offers = Vec::new();
@@ -50,13 +54,17 @@ pub(crate) fn offers(input: &PlanningInput) -> Vec<Offer> {
             && (policy.zones.is_empty() || policy.zones.contains(&pool.zone))
             && (policy.capacity_types.is_empty() || policy.capacity_types.contains(&pool.capacity_type));
         let most = pool.max_size.map(|max| max.saturating_sub(pool.size));
-        let price = input.prices.price(&pool.region, &pool.machine_type, pool.capacity_type);
+        let (region, machine_type) = (&pool.region, &pool.machine_type);
+        let price = effective_in(&policy.pricing, &input.prices, region, machine_type, pool.capacity_type);
         let (true, Some(price)) = (allowed && most != Some(0), price) else { continue };
+        let commitment = commitments.of(region, machine_type, pool.capacity_type);
+        let tariff = Tariff { paid: price.0, commitment };
         let labels = node_labels(pool);
         let mut capacity = pool.allocatable.clone();
         capacity.sub(&daemons.overhead(&labels, &pool.taints));
         capacity.sub(&mirror_overhead(input, pool));
-        offers.push(Offer { pool: index, price: price.0, capacity, labels, taints: pool.taints.to_vec(), most });
+        let taints = pool.taints.to_vec();
+        offers.push(Offer { pool: index, tariff, price: price.0, capacity, labels, taints, most });
     }
     offers
 }

@@ -85,8 +85,14 @@ impl<'m, 'a> Run<'m, 'a> {
         let movable: usize = model.hosts.iter().filter(|host| host.keep.is_none()).map(|host| host.home.len()).sum();
         let mut state = State::present(model, movable + model.pending.len() + 1);
         let placeable = |item: usize| model.items[item].standing.blocked.is_none();
-        let bound = bound::by_volume(&Problem::new(model, &placeable), model.classes.len());
-        place_pending(&mut state, &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0, threads: 1 });
+        let bound = bound::by_volume(
+            &Problem::new(model, &placeable, vec![0; model.commitments.all().len()]),
+            model.classes.len(),
+        );
+        place_pending(
+            &mut state,
+            &Goal { bound: &bound, move_penalty: 0, steps: 0, branches: 0, seed: 0, threads: 1, weighing: None },
+        );
         state.commit();
         Self { state, commands: 0, evictions: 0 }
     }

@@ -64,7 +64,7 @@ pub(crate) fn roomy(state: &State<'_, '_>) -> Vec<usize> {
 /// Boots the cheapest machine that takes an item.
 pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     let class = state.model.items[item].class;
-    for machine in state.model.by_price.iter().copied() {
+    for machine in state.machines_by_price().iter().copied() {
         let kind = &state.model.machines[machine];
         if !state.model.allowed(class, kind.sig)
             || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims)
@@ -90,7 +90,7 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
         let waste = |host: usize| -> i64 {
             let runs: i64 = state.pods[host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
             let moves = state.model.hosts[host].toll * goal.move_penalty / MOVE;
-            (state.model.hosts[host].price.unwrap_or(0) - moves) * 1000 - runs
+            (state.saved_by_closing(host) - moves) * 1000 - runs
         };
         nodes.sort_by_key(|host| (-waste(*host), *host));
         let (mut closed, hosts) = (false, roomy(state));

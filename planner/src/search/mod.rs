@@ -26,6 +26,7 @@ use crate::model::Model;
 use crate::moves::MOVE;
 use crate::parallel::in_parallel;
 use crate::state::State;
+use crate::weights::Weighing;
 
 /// Price of a pod without a place: more than any machine.
 pub(crate) const HOMELESS: i64 = 1_000_000_000_000;
@@ -44,6 +45,8 @@ pub(crate) struct Goal<'b> {
     pub(crate) seed: u64,
     /// Threads; the outcome is the same for any number.
     pub(crate) threads: u32,
+    /// What counts beside cost when candidates are compared.
+    pub(crate) weighing: Option<&'b Weighing>,
 }
 
 impl Goal<'_> {

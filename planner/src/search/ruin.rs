@@ -201,14 +201,10 @@ impl<'g, 'b> Search<'g, 'b> {
         self.cost_of(state, host) * 1000 - runs
     }
 
-    /// What closing a host saves, moves included.
+    /// What closing an open host saves, moves included.
     pub(super) fn cost_of(&self, state: &State<'_, '_>, host: usize) -> i64 {
-        if host < state.nodes() {
-            let host = &state.model.hosts[host];
-            host.price.unwrap_or(0) - host.toll * self.goal.move_penalty / MOVE
-        } else {
-            state.model.machines[state.machine[host]].offer.price
-        }
+        let toll = state.model.hosts.get(host).map_or(0, |host| host.toll);
+        state.saved_by_closing(host) - toll * self.goal.move_penalty / MOVE
     }
 
     pub(super) fn refresh(&mut self, state: &State<'_, '_>) {
@@ -321,7 +317,10 @@ impl<'g, 'b> Search<'g, 'b> {
                 self.lifted.push(class);
             }
             // At home a pod may break a rule that holds only when it is placed anew; room it must have.
-            if state.conflict(class, host).is_some() || !state.has_room(&model.classes[class].request, host) {
+            if state.conflict(class, host).is_some()
+                || state.exceeds_cap(class, host)
+                || !state.has_room(&model.classes[class].request, host)
+            {
                 return false;
             }
             state.place(*item, host);
@@ -399,7 +398,7 @@ impl<'g, 'b> Search<'g, 'b> {
         let machines = &state.model.machines;
         let own = &machines[machine];
         let same = |other: &usize| {
-            machines[*other].offer.price == own.offer.price
+            machines[*other].offer.tariff == own.offer.tariff
                 && machines[*other].room == own.room
                 && state.may_boot(*other)
         };
@@ -464,10 +463,13 @@ impl<'g, 'b> Search<'g, 'b> {
     /// Tries the machines of a place that are worth trying.
     fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
         for Good { machine, only } in &self.ground.good[place] {
-            let price = state.model.machines[*machine].offer.price;
+            let price = state.price_to_boot(*machine);
             // None that is dearer could be cheaper for what it takes, even if it took all.
             if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
-                return;
+                if state.model.commitments.all().is_empty() {
+                    return;
+                }
+                continue;
             }
             let asked =
                 only.as_ref().is_none_or(|only| self.pool.lots.iter().any(|lot| lot.count > 0 && only[lot.class]));
@@ -495,9 +497,9 @@ impl<'g, 'b> Search<'g, 'b> {
         let model = state.model;
         let volume = self.pool.volume(model);
         let mut tried = 0;
-        for machine in &model.by_price {
+        for machine in state.machines_by_price().iter() {
             let kind = &model.machines[*machine];
-            let rate = rate(kind.offer.price, self.pool.worth);
+            let rate = rate(state.price_to_boot(*machine), self.pool.worth);
             if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
                 return;
             }

@@ -81,10 +81,10 @@ pub(super) fn filled<'m, 'a>(
         for number in 0..hosts {
             let host = match filling.of {
                 KindKey::Staying(_) => continue,
-                KindKey::Leaving(sig, price) => {
+                KindKey::Leaving(sig, tariff) => {
                     let same = |host: &usize| {
                         let node = &model.hosts[*host];
-                        !state.open[*host] && node.keep.is_none() && node.sig == sig && node.price.unwrap_or(0) == price
+                        !state.open[*host] && KindKey::of(node) == KindKey::Leaving(sig, tariff)
                     };
                     let Some(host) = (0..model.hosts.len()).find(same) else { break };
                     state.reopen(host);

@@ -4,7 +4,7 @@
 //! so machines are compared in plain arithmetic, and only the one that is chosen is packed.
 
 use super::pool::Pool;
-use crate::counters::{Counters, Seen, conflict};
+use crate::counters::{Counters, Seen, conflict, exceeds_cap};
 use crate::model::{Amounts, DIMS, subtract};
 use crate::relations::{Relations, Topology};
 use crate::state::{State, has_room};
@@ -94,7 +94,10 @@ impl Trial {
                         relations: &model.relations,
                         sig,
                     };
-                    if conflict(&model.relations, class.profile, &view).is_some() {
+                    let relations = &model.relations;
+                    if conflict(relations, class.profile, &view).is_some()
+                        || exceeds_cap(relations, class.profile, &view)
+                    {
                         break;
                     }
                     self.count(&model.relations, class.profile, sig);
@@ -132,6 +135,7 @@ impl Trial {
         for spread in profile.spread_hit.iter().filter(|spread| relations.spreads[**spread].eligible[sig]) {
             bump(relations.spread_tally(*spread));
         }
+        profile.caps.iter().for_each(|cap| bump(relations.cap_tally(*cap)));
         for term in &profile.affinity_hit {
             self.total[*term] += 1;
             self.touched.push(self.added.len() + term);

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use journal_schema::facts::WorkloadId;
 use journal_schema::plan::MoveMethod;
 
+use crate::commitments::Account;
 use crate::model::{CPU, MEMORY, Model};
 use crate::search::random::Random;
 use crate::shifts::Shift;
@@ -107,9 +108,25 @@ impl Change {
 
     /// What the machines cost per hour more than the nodes that leave.
     pub(crate) fn cost(&self, model: &Model<'_>) -> i64 {
-        let removed: i64 = self.leaving.iter().filter_map(|host| model.hosts[*host].price).sum();
-        let added: i64 = self.machines.iter().map(|machine| model.machines[*machine].offer.price).sum();
-        added - removed
+        self.reckoned(model).0
+    }
+
+    /// The same, and the account of the commitments in the end.
+    pub(crate) fn reckoned(&self, model: &Model<'_>) -> (i64, Account) {
+        let mut account = model.present_account.clone();
+        let leaving = self.leaving.iter().filter_map(|host| model.hosts[*host].tariff);
+        let removed: i64 = leaving.map(|tariff| account.take(&model.commitments, tariff)).sum();
+        (self.boot(model, &mut account) - removed, account)
+    }
+
+    /// What the machines cost per hour while no node has left yet.
+    pub(crate) fn overlap(&self, model: &Model<'_>) -> i64 {
+        self.boot(model, &mut model.present_account.clone())
+    }
+
+    fn boot(&self, model: &Model<'_>, account: &mut Account) -> i64 {
+        let tariffs = self.machines.iter().map(|machine| model.machines[*machine].offer.tariff);
+        tariffs.map(|tariff| account.add(&model.commitments, tariff)).sum()
     }
 
     /// Whether a present node leaves.

@@ -113,8 +113,9 @@ impl Preferences {
     /// The host that the scheduler would choose; `None` when none takes the item.
     pub(super) fn choose(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
         let class = state.model.items[item].class;
-        let fitting =
-            |hosts: &[usize]| -> Vec<usize> { hosts.iter().copied().filter(|host| state.fits(class, *host)).collect() };
+        let fitting = |hosts: &[usize]| -> Vec<usize> {
+            hosts.iter().copied().filter(|host| state.admits(class, *host)).collect()
+        };
         let mut feasible = self.open.as_deref().map(fitting).unwrap_or_default();
         if feasible.is_empty() {
             feasible = fitting(&self.order);

@@ -262,6 +262,8 @@ fn planned(input: &PlanningInput) -> Planned {
             unused: MicroUsdPerHour(4_000),
             binding: Many::default(),
             frontier: few(vec![point(0, 600_000, 90_000), point(3, 330_000, 25_000), point(5, 280_000, 0)]),
+            commitments: Few::default(),
+            dispersion: None,
         },
     }
 }

@@ -3,7 +3,7 @@
 use journal_schema::cloud::CapacityType;
 use journal_schema::event::OperatorCommand;
 use journal_schema::facts::{IntOrPercent, WorkloadKind};
-use journal_schema::policy::{Actuation, Mode, Objective, SingleReplica};
+use journal_schema::policy::{Actuation, Availability, Mode, Objective, SingleReplica};
 use journal_schema::units::{Bytes, MilliCpu, Millis, Ppm};
 
 use super::default::{ZONES, automatic, system};
@@ -128,6 +128,17 @@ fn balance() -> Scenario {
     ]
     .concat();
     this.policy.optimize.objective = Objective::Balance;
+    this
+}
+
+fn spread_out() -> Scenario {
+    let mut this = small_world("spread-out", "one machine runs all of a workload: half of it moves, machines stay");
+    this.pools = vec![PoolSpec::new("e2-standard-2", ZONES[0], 2), PoolSpec::new("e2-standard-8", ZONES[0], 1)];
+    // While the small machines are full of the first there is room on the large one only.
+    this.workloads =
+        [system(), vec![deployment("batch", 1, 3, 1_300, 900), deployment("cart", 4, 4, 600, 600)]].concat();
+    this.policy.optimize.objective = Objective::Availability;
+    this.policy.optimize.availability = Availability { max_per_node: Some(Ppm::percent(50)), max_per_zone: None };
     this
 }
 
@@ -308,6 +319,7 @@ pub(super) fn all() -> Vec<Scenario> {
         make_room(),
         no_room(),
         balance(),
+        spread_out(),
         surge_single(),
         evict(),
         rolling_update(),
