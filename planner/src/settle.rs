@@ -15,7 +15,7 @@ use crate::moves::MOVE;
 use crate::outlook::{Outlook, outlook};
 use crate::remedies::Remedies;
 use crate::search::random::Random;
-use crate::search::{Goal, HOMELESS, spread_excess};
+use crate::search::{Goal, HOMELESS, PER_HOST, spread_excess};
 use crate::sequence::{Change, Rehearsal, Rules, rehearse, work_of};
 use crate::state::{NOWHERE, State};
 use crate::steer::{help, steer};
@@ -106,7 +106,13 @@ pub(crate) fn price_of(change: &Change, end: &State<'_, '_>, stuck: usize, goal:
     let toll = toll + crate::shifts::toll(model, &change.shifting);
     let stuck = i64::try_from(stuck).unwrap_or(i64::MAX / HOMELESS);
     let weighed = goal.weighing.map_or(0, |weighing| weighing.price(end, change));
-    change.cost(model) + toll * goal.move_penalty / MOVE + stuck * HOMELESS + end.above_caps() * CROWDED + weighed
+    let hosts = i64::try_from(change.hosts(model)).unwrap_or(i64::MAX / HOMELESS);
+    change.cost(model)
+        + hosts * PER_HOST
+        + toll * goal.move_penalty / MOVE
+        + stuck * HOMELESS
+        + end.above_caps() * CROWDED
+        + weighed
 }
 
 /// A change that the scheduler carries out.

@@ -70,6 +70,8 @@ pub(crate) struct State<'m, 'a> {
     log: Vec<Change>,
     /// Micro-USD per hour of everything open that has a price, less what commitments cover.
     pub(crate) cost: i64,
+    /// Hosts that are open.
+    pub(crate) hosts: i64,
     /// Open machines by commitment.
     account: Account,
     /// What it takes to move the pods of removed nodes, in thousandths of an ordinary move.
@@ -105,6 +107,7 @@ impl<'m, 'a> State<'m, 'a> {
             counters: Counters::new(&model.relations, nodes + slots),
             log: Vec::new(),
             cost: model.present_cost,
+            hosts: i64::try_from(model.hosts.len()).unwrap_or(i64::MAX),
             account: model.present_account.clone(),
             toll: 0,
             homeless: 0,
@@ -377,10 +380,12 @@ impl<'m, 'a> State<'m, 'a> {
     }
 
     fn pay(&mut self, tariff: Option<Tariff>) {
+        self.hosts += 1;
         self.cost += tariff.map_or(0, |tariff| self.account.add(&self.model.commitments, tariff));
     }
 
     fn save(&mut self, tariff: Option<Tariff>) {
+        self.hosts -= 1;
         self.cost -= tariff.map_or(0, |tariff| self.account.take(&self.model.commitments, tariff));
     }
 
@@ -451,7 +456,7 @@ impl<'m, 'a> State<'m, 'a> {
             self.counters.change(&model.relations, model.classes[item.class].profile, self.sig[*host], *host, true);
         }
         self.booted = vec![0; model.machines.len()];
-        (self.cost, self.toll, self.account) = (0, 0, Account::new(&model.commitments));
+        (self.cost, self.hosts, self.toll, self.account) = (0, 0, 0, Account::new(&model.commitments));
         for slot in 0..self.open.len() {
             match (slot < nodes, self.open[slot]) {
                 (true, true) => self.pay(model.hosts[slot].tariff),

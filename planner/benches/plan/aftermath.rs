@@ -3,6 +3,7 @@
 use journal_schema::facts::{NodeFact, PodFact, PodPhase};
 use journal_schema::plan::{Plan, PlanningInput, Target};
 use journal_schema::text::Name;
+use planner::scheduler::Snapshot;
 
 use crate::synthetic::{Random, name, node};
 
@@ -51,11 +52,12 @@ fn with_system_pods(input: &PlanningInput, after: &mut PlanningInput) {
 }
 
 /// So many in a thousand of the pods that are no DaemonSet's go, and as many come: of the same workloads, in
-/// proportion, waiting for a place.
+/// proportion. The scheduler places those that fit; the others wait.
 pub(crate) fn churned(input: &PlanningInput, per_mille: usize, random: &mut Random) -> PlanningInput {
     let mut after = input.clone();
     let mut movable: Vec<PodFact> = after.cluster.pods.values().filter(|pod| !pod.of_daemon_set()).cloned().collect();
     let count = movable.len() * per_mille / 1_000;
+    let mut arrived = Vec::new();
     for serial in 0..count {
         let gone = movable.swap_remove(random.below(movable.len()));
         after.cluster.pods.remove(&gone.key);
@@ -64,6 +66,15 @@ pub(crate) fn churned(input: &PlanningInput, per_mille: usize, random: &mut Rand
         let text: Name = name(format!("{}-churn-{serial:05}", like.key.name));
         (come.key.name, come.uid, come.node) = (text.clone(), name(format!("uid-{text}")), None);
         (come.phase, come.ready, come.unschedulable) = (PodPhase::Pending, false, true);
+        arrived.push(come);
+    }
+    let mut scheduler = Snapshot::new(&after.cluster);
+    for mut come in arrived {
+        if let Ok(node) = scheduler.choose(&come) {
+            (come.phase, come.ready, come.unschedulable, come.node) =
+                (PodPhase::Running, true, false, Some(node.clone()));
+            scheduler.bind(come.clone(), &node);
+        }
         after.cluster.pods.insert(come.key.clone(), come);
     }
     after

@@ -24,6 +24,9 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
         ("made-365", || Ok(made(385, 2))),
         ("published-1064", || published("msvc_n1000")),
         ("made-1060", || Ok(made(1_085, 3))),
+        ("made-1000-e2-denser", || {
+            Ok(generate(&Shape { nodes: 1_085, deleted_percent: 20, families: &["e2"], seed: 10 }))
+        }),
         ("made-1313-small-workloads", || Ok(small_workloads())),
         ("openb-cpu", || trace("openb_cpu_classes.csv")),
         ("openb-all", || trace("openb_all_classes.csv")),

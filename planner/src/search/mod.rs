@@ -31,6 +31,10 @@ use crate::weights::Weighing;
 /// Price of a pod without a place: more than any machine.
 pub(crate) const HOMELESS: i64 = 1_000_000_000_000;
 
+/// Micro-USD per hour that a host counts for beyond what it costs: of placements that cost the same the one with
+/// fewer hosts is better. It is more than what rounding makes of prices that are in proportion.
+pub(crate) const PER_HOST: i64 = 5;
+
 /// What the search minimises and may spend.
 pub(crate) struct Goal<'b> {
     /// Unit prices and worths that guide it.
@@ -53,6 +57,7 @@ impl Goal<'_> {
     /// Price of a placement, moves and homeless pods included.
     pub(crate) fn price(&self, state: &State<'_, '_>) -> i64 {
         state.cost
+            + state.hosts * PER_HOST
             + self.move_penalty * state.toll / MOVE
             + HOMELESS * i64::try_from(state.homeless).unwrap_or(i64::MAX / HOMELESS)
     }

@@ -7,7 +7,7 @@
 use super::pool::Pool;
 use super::random::Random;
 use super::trial::Trial;
-use super::{Goal, drain, excess_of};
+use super::{Goal, PER_HOST, drain, excess_of};
 use crate::model::{CPU, MEMORY, Model};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
@@ -541,9 +541,9 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 }
 
-/// Cost per worth, in parts per billion: what a pool would cost at this rate.
+/// Cost of one more host per worth, in parts per billion: what a pool would cost at this rate.
 fn rate(cost: i64, worth: i64) -> i128 {
-    i128::from(cost.max(0)) * 1_000_000_000 / i128::from(worth.max(1))
+    i128::from(cost.max(0) + PER_HOST) * 1_000_000_000 / i128::from(worth.max(1))
 }
 
 /// Takes note of a host that takes so much worth, if it is the best so far.
