@@ -47,8 +47,9 @@ fn a_price_of_a_move_chooses_among_the_points() {
     };
     for pair in all.windows(2) {
         let (dear, cheap) = (pair[0], pair[1]);
-        assert_eq!(at(dear.2 + 1), (dear.0, dear.1));
-        assert_eq!(at(dear.2 - 1), (cheap.0, cheap.1));
+        // A node less counts for a few millionths by itself.
+        assert_eq!(at(dear.2 + 10), (dear.0, dear.1));
+        assert_eq!(at(dear.2 - 10), (cheap.0, cheap.1));
     }
 }
 
