@@ -248,3 +248,58 @@ impl Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::{Demand, Kind, KindKey, Problem};
+    use super::{ceiling, fill};
+    use crate::model::{Amounts, DIMS};
+    use crate::search::random::Random;
+
+    /// What is worth as much as its prices allow at most cannot be worth more.
+    #[test]
+    fn a_filling_is_worth_what_the_prices_of_its_host_allow() {
+        let mut random = Random::new(3);
+        let mut below = |most: usize| i64::try_from(random.below(most)).unwrap_or(0);
+        for number in 0..3_000 {
+            let mut request = || {
+                let mut amounts: Amounts = [0; DIMS];
+                for amount in amounts.iter_mut().take(4) {
+                    *amount = below(if number % 3 == 0 { 4 } else { 5_000 });
+                }
+                amounts
+            };
+            let requests: Vec<Amounts> = (0..1 + number % 60).map(|_| request()).collect();
+            let classes: Vec<Demand> =
+                requests.iter().map(|request| Demand { class: 0, request: *request, count: 9 }).collect();
+            let mut capacity: Amounts = [0; DIMS];
+            for own in capacity.iter_mut().take(4) {
+                *own = below(20_000);
+            }
+            let fits = |request: &Amounts| request.iter().zip(&capacity).all(|(asked, own)| asked <= own);
+            let most: Vec<i64> = requests.iter().map(|request| if fits(request) { 1 + below(9) } else { 0 }).collect();
+            let worths: Vec<f64> = requests.iter().map(|_| below(1_000) as f64 / 1e6).collect();
+            let kind = Kind { of: KindKey::Offer(0), capacity, price: 1, commitment: None, limit: None, most };
+            let problem = Problem {
+                classes,
+                kinds: vec![kind.clone()],
+                fixed: 0,
+                dims: 4,
+                relief: Vec::new(),
+                committed: Vec::new(),
+            };
+            let parts = fill(&problem, &kind, &worths);
+            for (dim, own) in capacity.iter().enumerate().take(4) {
+                let used: f64 =
+                    requests.iter().zip(&parts.counts).map(|(request, count)| request[dim] as f64 * count).sum();
+                assert!(used <= *own as f64 * (1.0 + 1e-6) + 1e-6, "{number}: {used} of {own}");
+            }
+            for (count, most) in parts.counts.iter().zip(&kind.most) {
+                assert!(*count >= 0.0 && *count <= *most as f64 + 1e-6, "{number}: {count} of {most}");
+            }
+            let value: f64 = worths.iter().zip(&parts.counts).map(|(worth, count)| worth * count).sum();
+            let allowed = ceiling(&problem, &kind, &worths, &parts.prices);
+            assert!((allowed - value).abs() <= allowed * 1e-6 + 1e-12, "{number}: worth {value}, at most {allowed}");
+        }
+    }
+}

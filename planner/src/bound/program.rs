@@ -87,3 +87,42 @@ impl Columns {
         solved.amounts.iter().chain(&solved.worth).all(|value| value.is_finite()).then_some(solved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Columns;
+
+    /// At least three of two things, of which the cheaper one is limited to two.
+    #[test]
+    fn rows_are_worth_what_their_limits_cost() {
+        let mut program = Columns::default();
+        let (cheap, dear) = (program.column(1.0), program.column(2.5));
+        let asked = program.row(-3.0, [(cheap, -1.0), (dear, -1.0)]);
+        let limited = program.row(2.0, [(cheap, 1.0)]);
+        let solved = program.solve().expect("a solution");
+        let near = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-4, "{value} for {expected}");
+        near(solved.amounts[cheap], 2.0);
+        near(solved.amounts[dear], 1.0);
+        near(solved.worth[asked], 2.5);
+        near(solved.worth[limited], 1.5);
+    }
+
+    #[test]
+    fn what_has_no_solution_is_no_panic() {
+        assert!(Columns::default().solve().is_none());
+        let mut contradiction = Columns::default();
+        let column = contradiction.column(1.0);
+        contradiction.row(-2.0, [(column, -1.0)]);
+        contradiction.row(1.0, [(column, 1.0)]);
+        // Whatever comes out is only proposed, and proven afterwards.
+        let _ = contradiction.solve();
+        let mut endless = Columns::default();
+        let column = endless.column(-1.0);
+        endless.row(0.0, [(column, -1.0)]);
+        let _ = endless.solve();
+        let mut wild = Columns::default();
+        let column = wild.column(f64::NAN);
+        wild.row(f64::INFINITY, [(column, f64::MAX)]);
+        assert!(wild.solve().is_none_or(|solved| solved.amounts.iter().all(|amount| amount.is_finite())));
+    }
+}
