@@ -60,6 +60,7 @@ impl Commitments {
         let list = counts.into_iter().filter_map(|((machine_type, region), count)| {
             let list = input.prices.price(region, machine_type, CapacityType::OnDemand)?;
             let cover = pricing::machine(pricing, list, machine_type, CapacityType::OnDemand);
+            let count = count.min(pricing::MOST_COMMITTED);
             Some(Commitment { machine_type: machine_type.clone(), region: region.clone(), count, cover })
         });
         Self(list.collect())

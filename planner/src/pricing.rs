@@ -25,6 +25,8 @@ const SUSTAINED_USE: [(&str, Ppm); 5] = [
 pub(crate) const HOURS: i128 = 30 * 24;
 /// No machine is reckoned to cost more, in micro-USD per hour: sums of all nodes stay far from overflowing.
 pub(crate) const MOST: i128 = 100_000_000_000;
+/// No more machines of a type and region are taken for committed, for the same reason.
+pub(crate) const MOST_COMMITTED: i64 = 1_000_000;
 
 /// What is left of the list price of a machine that runs all month.
 pub(crate) fn sustained_use(machine_type: &str) -> Ppm {

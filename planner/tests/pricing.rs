@@ -223,3 +223,13 @@ fn no_plan_costs_less_than_its_bound_whatever_the_pricing() {
     println!("mean gap {}, {used} commitments used", Ppm(gaps / 24));
     assert!(used > 3, "commitments are used");
 }
+
+/// Nobody has so many: they are counted as far as sums allow.
+#[test]
+fn absurd_commitments_are_planned_all_the_same() {
+    let world = World::default().nodes("e2-standard-4", &["a", "b"]).app("web", 500, &["a", "b"]);
+    let list = vec![committed("e2-standard-4", u32::MAX); 50];
+    let planned = plan(&priced(world, &["e2-standard-4"], commitments(list)));
+    let told: Vec<(u32, u32)> = planned.report.commitments.iter().map(|own| (own.committed, own.after)).collect();
+    assert_eq!(told, [(1_000_000, 2)]);
+}

@@ -13,6 +13,8 @@ const SHOWN: usize = 8;
 const BAR: usize = 12;
 /// How many nodes that waste most are named.
 const WASTERS: usize = 3;
+/// Places that waste less than this share of it, in percent, are counted and not named.
+const WASTER_PERCENT: i64 = 5;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -406,9 +408,19 @@ fn wasted_where(view: &PlanView) -> String {
     if let [(_, only)] = &places[..] {
         return format!(", on {only}");
     }
-    let parts: Vec<String> =
-        places.iter().take(WASTERS).map(|(waste, place)| format!("{} on {place}", hourly(*waste))).collect();
-    let others = if places.len() > WASTERS { format!(", {} others", places.len() - WASTERS) } else { String::new() };
+    let total: i64 = places.iter().map(|(waste, _)| waste.0).sum();
+    let told = |(waste, _): &&(MicroUsdPerHour, String)| waste.0 * 100 >= total * WASTER_PERCENT;
+    let parts: Vec<String> = places
+        .iter()
+        .take(WASTERS)
+        .filter(told)
+        .map(|(waste, place)| format!("{} on {place}", hourly(*waste)))
+        .collect();
+    let others = match places.len() - parts.len() {
+        0 => String::new(),
+        1 => ", 1 other".to_owned(),
+        others => format!(", {others} others"),
+    };
     format!(": {}{others}", parts.join(", "))
 }
 

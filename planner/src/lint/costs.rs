@@ -12,7 +12,7 @@ use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
 
 use super::{Check, Findings};
-use crate::pricing::{MOST, sustained_use};
+use crate::pricing::{MOST, MOST_COMMITTED, sustained_use};
 
 /// Labels that say that a node is spot capacity.
 const SPOT_LABELS: [(&str, &str); 4] = [
@@ -116,7 +116,13 @@ fn committed(input: &PlanningInput, planned: &Planned, findings: &mut Findings) 
         let list_price = input.prices.price(region, machine_type, CapacityType::OnDemand);
         let whole = i128::from(list_price.unwrap_or_default().0).max(0);
         list.push(Committed {
-            count: policy.commitments.iter().filter(same).map(|own| i128::from(own.count)).sum(),
+            count: policy
+                .commitments
+                .iter()
+                .filter(same)
+                .map(|own| i128::from(own.count))
+                .sum::<i128>()
+                .min(MOST_COMMITTED.into()),
             now: here.len() as i128,
             after: here.len() as i128 - leaving as i128 + coming.count() as i128,
             covers: discounted(policy, whole, machine_type).min(MOST),
