@@ -37,8 +37,17 @@ fn three_half_empty_nodes_become_two() {
 #[test]
 fn two_small_machines_are_cheaper_than_one_that_is_too_big() {
     let world = World::default().nodes("e2-standard-16", &["big"]).app("web", 850, &["big"; 4]);
-    let planned = plan(&world.input(&["e2-standard-2", "e2-standard-4"]));
+    let planned = plan(&world.input(&["e2-standard-2", "e2-standard-8"]));
     assert_eq!(added(&planned), ["e2-standard-2"; 2]);
+}
+
+/// Twice the machine at twice the price, but for a millionth of rounding.
+#[test]
+fn of_what_costs_the_same_there_are_fewer_nodes() {
+    assert_eq!(price("e2-standard-4") - 2 * price("e2-standard-2"), 1);
+    let world = World::default().nodes("e2-standard-16", &["big"]).app("web", 850, &["big"; 4]);
+    let planned = plan(&world.input(&["e2-standard-2", "e2-standard-4"]));
+    assert_eq!(added(&planned), ["e2-standard-4"]);
 }
 
 /// Adds a DaemonSet with a pod on every node.
