@@ -2,7 +2,7 @@
 //!
 //! The journal keeps list prices and the policy, and this is the one place where the planner makes effective
 //! prices of the two, so that a replay reckons alike and another policy may be tried on the same journal.
-//! What commitments cover is not of a machine but of a set of them: see [`mod@crate::commitments`].
+//! What commitments cover is not of a machine but of a set of them (`commitments`).
 
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::policy::{PriceBasis, Pricing};
