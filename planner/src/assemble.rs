@@ -207,7 +207,7 @@ fn node_verdicts(
 /// Why a node that could leave stays: what its removal would save at best, against what its pods cost elsewhere.
 fn keep_reason(model: &Model<'_>, bound: &Bound, index: usize, penalty: i64) -> Reason {
     let host = &model.hosts[index];
-    let worth: i64 = host.home.iter().map(|item| bound.worth[model.items[*item].class]).sum();
+    let worth = bound.worth_of(model, &host.home);
     let saving = host.price.unwrap_or(0) - worth / 1000;
     if saving > 0 && saving <= host.toll * penalty / MOVE {
         return Reason::SavingsNotWorthDisruption {

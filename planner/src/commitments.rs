@@ -49,6 +49,13 @@ pub(crate) struct Tariff {
     pub(crate) commitment: Option<usize>,
 }
 
+impl Tariff {
+    /// What a machine is weighed at, in micro-USD per hour, by the relief of each commitment.
+    pub(crate) fn weighed(self, relief: &[i64]) -> i64 {
+        self.paid - self.commitment.map_or(0, |commitment| relief[commitment])
+    }
+}
+
 impl Commitments {
     /// Those of the policy, equal ones added up.
     pub(crate) fn new(input: &PlanningInput) -> Self {

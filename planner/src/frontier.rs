@@ -18,7 +18,7 @@ use journal_schema::units::MicroUsdPerHour;
 
 use crate::model::Model;
 use crate::moves::MOVE;
-use crate::search::{self, Goal};
+use crate::search::{self, Goal, Outset};
 use crate::state::State;
 
 /// The prices of the ladder, in parts of what the nodes that may leave cost for each ordinary move that emptying them
@@ -57,11 +57,12 @@ impl Outcome {
 /// Deterministic.
 pub(crate) fn explore<'m, 'a>(
     model: &'m Model<'a>,
+    outset: &Outset<'m, 'a>,
     goal: &Goal<'_>,
     found: &mut Vec<State<'m, 'a>>,
 ) -> Few<FrontierPoint> {
     let prices = ladder(model);
-    let climbed = search::climb(model, found, &prices, steps(model, goal), goal);
+    let climbed = search::climb(outset, found, &prices, steps(model, goal), goal);
     let least = found.iter().chain(&climbed).map(|state| state.homeless).min().unwrap_or(0);
     let outcomes = found.iter().chain(&climbed).filter(|state| state.homeless == least).map(Outcome::of).collect();
     let better = climbed.into_iter().min_by_key(|state| goal.price(state));

@@ -84,7 +84,7 @@ use crate::choice::Choice;
 use crate::counterfactual::Found;
 use crate::model::Model;
 use crate::relaxations::relaxations;
-use crate::search::Goal;
+use crate::search::{Goal, Outset};
 use crate::weights::Weighing;
 
 /// Why there is no plan.
@@ -126,8 +126,14 @@ pub fn plan(input: &PlanningInput, limits: &Limits) -> Result<Planned, PlanError
         weighing: weighing.as_ref(),
     };
     let by_cost = input.policy.optimize.objective == Objective::Cost;
-    let mut found = if by_cost { search::solve(&model, &goal) } else { vec![aims::staying(&model, &goal)] };
-    let frontier = if by_cost { frontier::explore(&model, &goal, &mut found) } else { Few::default() };
+    let (found, frontier) = if by_cost {
+        let outset = Outset::new(&model, &goal);
+        let mut found = search::solve(&outset, &goal);
+        let frontier = frontier::explore(&model, &outset, &goal, &mut found);
+        (found, frontier)
+    } else {
+        (vec![aims::staying(&model, &goal)], Few::default())
+    };
     let mut choice = Choice::new(&model, &goal, found);
     let mut refused = PlanError::Inconsistent { what: Name::truncated("no candidate") };
     while let Some(candidate) = choice.next() {

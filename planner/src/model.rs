@@ -605,12 +605,11 @@ impl<'a> Model<'a> {
         if relief.is_empty() {
             return;
         }
-        let weighed = |tariff: &Tariff| tariff.paid - tariff.commitment.map_or(0, |commitment| relief[commitment]);
         for host in &mut self.hosts {
-            host.price = host.tariff.as_ref().map(weighed);
+            host.price = host.tariff.map(|tariff| tariff.weighed(relief));
         }
         for machine in &mut self.machines {
-            machine.offer.price = weighed(&machine.offer.tariff);
+            machine.offer.price = machine.offer.tariff.weighed(relief);
         }
         self.rank_machines();
     }

@@ -274,7 +274,7 @@ fn taken_out(
     random: &mut Random,
 ) -> Option<Change> {
     let (state, model) = (&rehearsal.state, rehearsal.state.model);
-    let runs = |host: usize| -> i64 { state.pods[host].iter().map(|item| bound.worth[model.items[*item].class]).sum() };
+    let runs = |host: usize| bound.worth_of(model, &state.pods[host]);
     let kept: Vec<usize> =
         (0..model.hosts.len()).filter(|host| model.hosts[*host].keep.is_none() && !change.leaves(*host)).collect();
     if change.machines.is_empty() && kept.is_empty() {

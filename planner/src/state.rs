@@ -355,6 +355,11 @@ impl<'m, 'a> State<'m, 'a> {
         }
     }
 
+    /// Open nodes that may leave.
+    pub(crate) fn may_leave(&self) -> impl Iterator<Item = usize> {
+        (0..self.nodes()).filter(|host| self.open[*host] && self.model.hosts[*host].keep.is_none())
+    }
+
     /// What booting a machine would cost now, in micro-USD per hour.
     pub(crate) fn price_to_boot(&self, machine: usize) -> i64 {
         self.account.next(&self.model.commitments, self.model.machines[machine].offer.tariff)

@@ -54,7 +54,7 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         } else if change.leaves(index) {
             unused += rent(key);
         } else {
-            let price = host.tariff.map_or(0, |tariff| bound.weighed(tariff));
+            let price = host.tariff.map_or(0, |tariff| tariff.weighed(&bound.relief));
             nodes[index] = i128::from(price) * NANO - worth(index) + rent(key);
         }
     }
@@ -72,7 +72,7 @@ pub(crate) fn waste(model: &Model<'_>, bound: &Bound, change: &Change, rehearsal
         .enumerate()
         .map(|(slot, machine)| {
             booted[*machine] += 1;
-            let price = i128::from(bound.weighed(model.machines[*machine].offer.tariff)) * NANO;
+            let price = i128::from(model.machines[*machine].offer.tariff.weighed(&bound.relief)) * NANO;
             price - worth(count + slot) + rent(KindKey::Offer(*machine))
         })
         .collect();

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::world::holds_node;
 use journal_schema::binding::Binding;
 use journal_schema::cloud::{CapacityType, PriceBook};
 use journal_schema::codec::{EncodeError, digest};
@@ -645,7 +646,7 @@ fn frontier(input: &PlanningInput, planned: &Planned) -> Vec<FrontierView> {
     if points.is_empty() {
         return Vec::new();
     }
-    let running = |pod: &&PodFact| pod.node.is_some() && !pod.finished() && !pod.mirror && !pod.of_daemon_set();
+    let running = |pod: &&PodFact| pod.node.is_some() && holds_node(pod);
     let pods = input.cluster.pods.values().filter(running).count();
     let own = (u32::try_from(plan.moves.len()).unwrap_or(u32::MAX), plan.cost_after);
     let mut rows: Vec<(u32, MicroUsdPerHour, Option<MicroUsdPerHour>)> =
@@ -753,7 +754,7 @@ fn pod_verdict(pod: &Key, action: &PodAction, reason: &Reason) -> PodVerdictView
 /// The cluster's size now and after the plan.
 fn sizes(input: &PlanningInput, planned: &Planned) -> (SizeView, SizeView) {
     let (mut bound, mut placed) = (Resources::default(), Resources::default());
-    for pod in input.cluster.pods.values().filter(|pod| !pod.finished() && !pod.mirror && !pod.of_daemon_set()) {
+    for pod in input.cluster.pods.values().filter(|pod| holds_node(pod)) {
         if pod.node.is_some() {
             bound.add(&pod.spec.requests);
         }

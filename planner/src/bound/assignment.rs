@@ -56,14 +56,14 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
         for (kind, own) in active.iter().zip(&solved.prices) {
             prices[*kind] = *own;
         }
-        let mut violated: Vec<(Reverse<i64>, usize)> = Vec::new();
+        let mut violated = Vec::new();
         for index in (0..problem.kinds.len()).filter(|index| active.binary_search(index).is_err()) {
             let kind = &problem.kinds[index];
             prices[index] = fill(problem, kind, &solved.worths).prices;
             let holds = ceiling(problem, kind, &solved.worths, &prices[index]);
             let price = kind.price as f64 / scale;
             if holds > price * (1.0 + VIOLATION) + VIOLATION * VIOLATION {
-                violated.push((Reverse(((holds / price.max(1e-6)).min(1e6) * 1e6) as i64), index));
+                violated.push((share(holds, price), index));
             }
         }
         let proof = certify(problem, &solved.worths, &prices);
@@ -73,8 +73,7 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
         if violated.is_empty() {
             break;
         }
-        violated.sort_unstable();
-        active.extend(violated.into_iter().take(MORE_KINDS).map(|(_, index)| index));
+        active.extend(fullest(violated, MORE_KINDS));
         active.sort_unstable();
     }
     best
@@ -82,18 +81,30 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
 
 /// The kinds that come closest to holding what they cost, by the prices of a proposal.
 fn first_kinds(problem: &Problem, proposal: &Proposal, scale: f64) -> Vec<usize> {
-    let mut close: Vec<(Reverse<i64>, usize)> = Vec::new();
+    let mut close = Vec::new();
     for (index, kind) in problem.kinds.iter().enumerate() {
         let holds = ceiling(problem, kind, &proposal.worths, &proposal.prices[index]);
-        let share = holds / (kind.price as f64 / scale).max(1e-6);
+        let share = share(holds, kind.price as f64 / scale);
         if share >= CLOSE {
-            close.push((Reverse((share.min(1e6) * 1e6) as i64), index));
+            close.push((share, index));
         }
     }
-    close.sort_unstable();
-    let mut kinds: Vec<usize> = close.into_iter().take(FIRST_KINDS).map(|(_, index)| index).collect();
+    let mut kinds = fullest(close, FIRST_KINDS);
     kinds.sort_unstable();
     kinds
+}
+
+/// What a host holds, as a share of its price.
+fn share(holds: f64, price: f64) -> f64 {
+    holds / price.max(1e-6)
+}
+
+/// The kinds that hold most for their price, at most so many.
+fn fullest(mut kinds: Vec<(f64, usize)>, most: usize) -> Vec<usize> {
+    // Beyond a millionth it is chance which of two holds more.
+    let rank = |share: f64| Reverse((share.min(1e6) * 1e6) as i64);
+    kinds.sort_by_key(|(share, index)| (rank(*share), *index));
+    kinds.into_iter().take(most).map(|(_, index)| index).collect()
 }
 
 /// Solves the program with some kinds. Its columns are shares: of a class's pods, and of as many hosts as would cost

@@ -140,10 +140,8 @@ fn solve(problem: &Problem, rows: &[Row], centre: &[f64], away: f64) -> Option<(
         let own = rows.iter().zip(&hosts).filter(|(row, _)| row.kind == kind);
         program.row(limit as f64, own.map(|(_, host)| (*host, 1.0)));
     }
-    let costs = program.costs().to_vec();
     let solved = program.solve()?;
     let worths = demands.iter().zip(&solved.worth).map(|(count, worth)| worth.max(0.0) / count).collect();
     let used: Vec<f64> = hosts.iter().map(|host| solved.amounts[*host].max(0.0)).collect();
-    let cost: f64 = costs.iter().zip(&solved.amounts).map(|(cost, amount)| cost * amount).sum();
-    Some((worths, used, cost * dearest))
+    Some((worths, used, solved.cost * dearest))
 }

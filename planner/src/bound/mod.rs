@@ -18,7 +18,6 @@ mod whole;
 
 use std::collections::BTreeMap;
 
-use crate::commitments::Tariff;
 use crate::model::{DIMS, Model};
 use crate::worth::UnitPrices;
 pub(crate) use fillings::Filling;
@@ -50,9 +49,9 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// What a machine is weighed at, in micro-USD per hour.
-    pub(crate) fn weighed(&self, tariff: Tariff) -> i64 {
-        tariff.paid - tariff.commitment.map_or(0, |commitment| self.relief[commitment])
+    /// Nano-USD per hour that pods are worth.
+    pub(crate) fn worth_of(&self, model: &Model<'_>, items: &[usize]) -> i64 {
+        items.iter().map(|item| self.worth[model.items[*item].class]).sum()
     }
 }
 

@@ -162,10 +162,15 @@ impl Program {
         (0..self.rows).map(|row| inverse[place][row] * vector[row]).sum()
     }
 
+    /// Whether a variable is not in the basis.
+    fn outside(&self, column: Column) -> bool {
+        !self.basis.contains(&column)
+    }
+
     /// Items outside the basis of which there are as many as there may be.
     fn full(&self) -> impl Iterator<Item = &Item> {
-        let outside = |index: usize| !self.basis.contains(&Column::Item(index));
-        self.items.iter().enumerate().filter(move |(index, item)| item.full && outside(*index)).map(|(_, item)| item)
+        let full = |(index, item): &(usize, &Item)| item.full && self.outside(Column::Item(*index));
+        self.items.iter().enumerate().filter(full).map(|(_, item)| item)
     }
 
     /// By row: what those leave for the basis.
@@ -205,12 +210,13 @@ impl Program {
                 best = Some((signed * most.min(1e6), column, if up { 1.0 } else { -1.0 }));
             }
         };
-        for (index, item) in
-            self.items.iter().enumerate().filter(|(index, _)| !self.basis.contains(&Column::Item(*index)))
-        {
-            consider(gain(&item.share, item.worth), item.most, Column::Item(index), !item.full);
+        for (index, item) in self.items.iter().enumerate() {
+            let column = Column::Item(index);
+            if self.outside(column) {
+                consider(gain(&item.share, item.worth), item.most, column, !item.full);
+            }
         }
-        for row in (0..self.rows).filter(|row| !self.basis.contains(&Column::Room(*row))) {
+        for row in (0..self.rows).filter(|row| self.outside(Column::Room(*row))) {
             consider(-worth[row], 1.0, Column::Room(row), true);
         }
         let Some((_, entering, sign)) = best else { return false };
@@ -280,14 +286,7 @@ mod tests {
             let most: Vec<i64> = requests.iter().map(|request| if fits(request) { 1 + below(9) } else { 0 }).collect();
             let worths: Vec<f64> = requests.iter().map(|_| below(1_000) as f64 / 1e6).collect();
             let kind = Kind { of: KindKey::Offer(0), capacity, price: 1, commitment: None, limit: None, most };
-            let problem = Problem {
-                classes,
-                kinds: vec![kind.clone()],
-                fixed: 0,
-                dims: 4,
-                relief: Vec::new(),
-                committed: Vec::new(),
-            };
+            let problem = Problem::of_one(classes, kind.clone());
             let parts = fill(&problem, &kind, &worths);
             for (dim, own) in capacity.iter().enumerate().take(4) {
                 let used: f64 =

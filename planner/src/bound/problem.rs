@@ -101,6 +101,12 @@ impl Problem {
         takes.map(|kind| kind.price).min().unwrap_or_else(|| self.dearest() * WORTH_OF_RARE) as f64
     }
 
+    /// Pods for one kind of host, in four dimensions.
+    #[cfg(test)]
+    pub(super) fn of_one(classes: Vec<Demand>, kind: Kind) -> Self {
+        Self { classes, kinds: vec![kind], fixed: 0, dims: 4, relief: Vec::new(), committed: Vec::new() }
+    }
+
     /// Micro-USD per hour, at least one.
     pub(super) fn dearest(&self) -> i64 {
         self.kinds.iter().map(|kind| kind.price).max().unwrap_or(0).max(1)
@@ -127,7 +133,6 @@ impl Problem {
     /// pending ones that `placed` says get a place. Hosts are priced by what they cost less the relief of their
     /// commitment.
     pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool, relief: Vec<i64>) -> Self {
-        let priced = |tariff: Tariff| tariff.paid - tariff.commitment.map_or(0, |commitment| relief[commitment]);
         let mut committed: Vec<(i64, i64)> = model.commitments.all().iter().map(|own| (own.count, own.cover)).collect();
         let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
         let mut drafts: BTreeMap<KindKey, Draft> = BTreeMap::new();
@@ -142,7 +147,7 @@ impl Problem {
             }
             let capacity = capacity_of(model, host, &here);
             let stays = host.keep.is_some();
-            let price = host.tariff.map_or(0, priced);
+            let price = host.tariff.map_or(0, |tariff| tariff.weighed(&relief));
             let commitment = host.tariff.and_then(|tariff| tariff.commitment);
             if stays {
                 fixed += price;
@@ -183,7 +188,7 @@ impl Problem {
             }
             let draft = Draft {
                 capacity,
-                price: priced(machine.offer.tariff),
+                price: machine.offer.tariff.weighed(&relief),
                 commitment: machine.offer.tariff.commitment,
                 limit: machine.offer.most.map(i64::from),
                 sig: machine.sig,

@@ -27,6 +27,8 @@ pub(super) struct Solved {
     pub(super) amounts: Vec<f64>,
     /// By row: what the cost would fall by, were its limit higher by one.
     pub(super) worth: Vec<f64>,
+    /// What all columns cost.
+    pub(super) cost: f64,
 }
 
 impl Columns {
@@ -34,10 +36,6 @@ impl Columns {
         self.costs.push(cost);
         self.columns.push(Vec::new());
         self.costs.len() - 1
-    }
-
-    pub(super) fn costs(&self) -> &[f64] {
-        &self.costs
     }
 
     pub(super) fn row(&mut self, limit: f64, terms: impl IntoIterator<Item = (usize, f64)>) -> usize {
@@ -80,7 +78,9 @@ impl Columns {
                 DefaultSolver::new(&quadratic, &self.costs, &matrix, &self.limits, &cones, settings).ok()?;
             solver.solve();
             // Where it stopped early its worths are still worth proving.
-            Some(Solved { amounts: solver.solution.x, worth: solver.solution.z })
+            let (amounts, worth) = (solver.solution.x, solver.solution.z);
+            let cost = self.costs.iter().zip(&amounts).map(|(cost, amount)| cost * amount).sum();
+            Some(Solved { amounts, worth, cost })
         };
         // Its factorisation panics on a matrix that is singular in spite of all regularisation.
         let solved = catch_unwind(AssertUnwindSafe(solve)).ok()??;

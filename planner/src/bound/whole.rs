@@ -193,14 +193,7 @@ mod tests {
                 most: classes.iter().map(|_| below(5)).collect(),
             };
             let worth: Vec<i64> = classes.iter().map(|_| below(500_000)).collect();
-            let problem = Problem {
-                classes,
-                kinds: vec![kind.clone()],
-                fixed: 0,
-                dims: 4,
-                relief: Vec::new(),
-                committed: Vec::new(),
-            };
+            let problem = Problem::of_one(classes, kind.clone());
             let truth = i128::from(most(&problem, &kind, &worth, 0, kind.capacity));
             for nodes in [0, 3, 10_000] {
                 let enough = i128::from(below(600_000));

@@ -85,10 +85,9 @@ pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
 pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
     let base = state.lonely();
     loop {
-        let mut nodes: Vec<usize> =
-            (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
+        let mut nodes: Vec<usize> = state.may_leave().collect();
         let waste = |host: usize| -> i64 {
-            let runs: i64 = state.pods[host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
+            let runs = goal.bound.worth_of(state.model, &state.pods[host]);
             let moves = state.model.hosts[host].toll * goal.move_penalty / MOVE;
             (state.saved_by_closing(host) - moves) * 1000 - runs
         };
@@ -107,8 +106,7 @@ pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
 /// not be emptied once is not tried again: room only shrinks.
 pub(super) fn drain_by_stages<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, prices: &[i64]) -> Vec<State<'m, 'a>> {
     let (mut state, base) = (kept.clone(), kept.lonely());
-    let mut left: Vec<usize> =
-        (0..state.nodes()).filter(|h| state.open[*h] && state.model.hosts[*h].keep.is_none()).collect();
+    let mut left: Vec<usize> = state.may_leave().collect();
     let mut stages = Vec::new();
     for move_penalty in prices {
         let goal = Goal { move_penalty: *move_penalty, ..*goal };
@@ -118,7 +116,7 @@ pub(super) fn drain_by_stages<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, pri
         };
         let (mut worthwhile, later): (Vec<usize>, Vec<usize>) = left.into_iter().partition(|host| saving(*host) > 0);
         worthwhile.sort_by_cached_key(|host| {
-            let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
+            let runs = goal.bound.worth_of(state.model, &state.pods[*host]);
             (runs - saving(*host) * 1000, *host)
         });
         let hosts = roomy(&state);

@@ -5,9 +5,8 @@
 //! both and of what the search found at its own price, and improves it a little. It is no bolder than that: few
 //! steps do not make up for a worse placement that they accept.
 
-use super::ruin::{self, Ground, Pace, Scope};
-use super::{Goal, MANY, drain, kept, slots, starts};
-use crate::model::Model;
+use super::ruin::{self, Pace, Scope};
+use super::{Goal, MANY, Outset, drain, starts};
 use crate::parallel::in_parallel;
 use crate::state::State;
 
@@ -22,15 +21,14 @@ const HEAT_PERCENT: i64 = 1;
 /// Finds a placement for each of these prices of a move, in falling order, near those that were found for the goal's
 /// own. Each is improved by `steps`. The goal's threads share the prices.
 pub(crate) fn climb<'m, 'a>(
-    model: &'m Model<'a>,
+    outset: &Outset<'m, 'a>,
     found: &[State<'m, 'a>],
     prices: &[i64],
     steps: u32,
     goal: &Goal<'_>,
 ) -> Vec<State<'m, 'a>> {
-    let ground = Ground::new(model, goal);
-    let kept = kept(&State::present(model, slots(model)), goal);
-    let emptied = drain::drain_by_stages(&kept, goal, prices);
+    let Outset { ground, kept, .. } = outset;
+    let emptied = drain::drain_by_stages(kept, goal, prices);
     let rungs: Vec<(i64, State<'m, 'a>)> = prices.iter().copied().zip(emptied).collect();
     in_parallel(goal.threads, &rungs, |(price, emptied)| {
         // What is cheap to move was closed by threshold for the goal's own price already.
@@ -43,14 +41,14 @@ pub(crate) fn climb<'m, 'a>(
             }
         }
         let mut best = best.clone();
-        let too_dear = starts::too_dear(&kept, &goal);
-        let shares: &[usize] = if model.hosts.len() < MANY { &SHARES } else { &FEW_SHARES };
+        let too_dear = starts::too_dear(kept, &goal);
+        let shares: &[usize] = if kept.model.hosts.len() < MANY { &SHARES } else { &FEW_SHARES };
         for share in shares.iter().filter(|_| by_threshold) {
-            let closed = starts::close_wasteful(&kept, &goal, &ground, too_dear * share / 100, None);
+            let closed = starts::close_wasteful(kept, &goal, ground, too_dear * share / 100, None);
             best = closed.filter(|closed| goal.price(closed) < goal.price(&best)).unwrap_or(best);
         }
         let whole = Scope::whole(&best);
         let pace = Pace { steps, heat_percent: HEAT_PERCENT, seed: goal.seed };
-        ruin::improve(best, kept.lonely(), &goal, &ground, &whole, pace)
+        ruin::improve(best, kept.lonely(), &goal, ground, &whole, pace)
     })
 }

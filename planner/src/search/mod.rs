@@ -91,24 +91,40 @@ fn thresholds(model: &Model<'_>) -> &'static [usize] {
     if model.hosts.len() < MANY { &THRESHOLDS } else { &FEW_THRESHOLDS }
 }
 
+/// What the searches of one cluster begin from.
+pub(crate) struct Outset<'m, 'a> {
+    ground: Ground,
+    /// As things are, with slots for new machines.
+    present: State<'m, 'a>,
+    /// The same once pending pods have a place.
+    kept: State<'m, 'a>,
+}
+
+impl<'m, 'a> Outset<'m, 'a> {
+    pub(crate) fn new(model: &'m Model<'a>, goal: &Goal<'_>) -> Self {
+        let present = State::present(model, slots(model));
+        let kept = kept(&present, goal);
+        Self { ground: Ground::new(model, goal), present, kept }
+    }
+}
+
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by `goal.steps` and `goal.branches`.
-pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
-    let ground = Ground::new(model, goal);
-    let present = State::present(model, slots(model));
-    let kept = kept(&present, goal);
+pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
+    let Outset { ground, present, kept } = outset;
+    let model = present.model;
     let mut drained = kept.clone();
     drain::drain(&mut drained, goal);
     drained.commit();
     let mut start = drained.clone();
     if goal.steps > 0 {
         let closed = in_parallel(goal.threads, thresholds(model), |percent| {
-            let state = starts::close_wasteful(&kept, goal, &ground, *percent, None)?;
+            let state = starts::close_wasteful(kept, goal, ground, *percent, None)?;
             Some((goal.price(&state), state))
         });
-        let filled = [Seldom::Rounded, Seldom::LeftOut].map(|seldom| {
-            let state = starts::filled(&kept, goal, &ground, seldom)?;
+        let filled = in_parallel(goal.threads, &[Seldom::Rounded, Seldom::LeftOut], |seldom| {
+            let state = starts::filled(kept, goal, ground, *seldom)?;
             Some((goal.price(&state), state))
         });
         for (price, state) in closed.into_iter().chain(filled).flatten() {
@@ -120,11 +136,11 @@ pub(crate) fn solve<'m, 'a>(model: &'m Model<'a>, goal: &Goal<'_>) -> Vec<State<
     let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
     let seeds: Vec<u64> = (0..if leaving <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
-        parts::improve_all(&present, start.clone(), &ground, &Goal { seed: *seed, ..*goal })
+        parts::improve_all(present, start.clone(), ground, &Goal { seed: *seed, ..*goal })
     });
-    found.extend([drained, kept]);
+    found.extend([drained, kept.clone()]);
     if goal.branches > 0 {
-        found.extend(exact::solve(&present, goal));
+        found.extend(exact::solve(present, goal));
     }
     found.sort_by_key(|state| goal.price(state));
     found

@@ -197,7 +197,7 @@ impl<'g, 'b> Search<'g, 'b> {
 
     /// Nano-USD per hour that a host costs beyond what its pods are worth.
     fn waste(&self, state: &State<'_, '_>, host: usize) -> i64 {
-        let runs: i64 = state.pods[host].iter().map(|item| self.goal.bound.worth[state.model.items[*item].class]).sum();
+        let runs = self.goal.bound.worth_of(state.model, &state.pods[host]);
         self.cost_of(state, host) * 1000 - runs
     }
 
@@ -393,8 +393,8 @@ impl<'g, 'b> Search<'g, 'b> {
         }
     }
 
-    /// Machines that are like one, wherever they are, of which one more may be booted.
-    pub(super) fn alike(&self, state: &State<'_, '_>, machine: usize) -> Vec<usize> {
+    /// Boots a machine, or one like it elsewhere: in turn, by number.
+    pub(super) fn boot_alike(&self, state: &mut State<'_, '_>, machine: usize, number: usize) -> Option<usize> {
         let machines = &state.model.machines;
         let own = &machines[machine];
         let same = |other: &usize| {
@@ -402,7 +402,8 @@ impl<'g, 'b> Search<'g, 'b> {
                 && machines[*other].room == own.room
                 && state.may_boot(*other)
         };
-        (0..machines.len()).filter(same).collect()
+        let alike: Vec<usize> = (0..machines.len()).filter(same).collect();
+        state.boot(*alike.get(number % alike.len().max(1))?)
     }
 
     /// Places up to `count` pods of a class on a host; whether it took any.

@@ -1,6 +1,7 @@
 //! Placements that a search may begin with.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::ruin::{Ground, Scope, Search};
 use super::{Goal, drain, spread_kept};
@@ -28,7 +29,7 @@ pub(super) fn close_wasteful<'m, 'a>(
         .iter()
         .filter(|host| among.is_none_or(|among| among.contains(host)))
         .map(|host| {
-            let runs: i64 = state.pods[*host].iter().map(|item| goal.bound.worth[state.model.items[*item].class]).sum();
+            let runs = goal.bound.worth_of(state.model, &state.pods[*host]);
             (-(i128::from(search.cost_of(&state, *host)) * 1_000_000 / i128::from(runs.max(1))), *host)
         })
         .collect();
@@ -41,12 +42,10 @@ pub(super) fn close_wasteful<'m, 'a>(
 /// The share in percent, rounded up, of the nodes that may leave which cost more than their pods are worth and
 /// their moves take.
 pub(super) fn too_dear(state: &State<'_, '_>, goal: &Goal<'_>) -> usize {
-    let model = state.model;
-    let nodes: Vec<usize> =
-        (0..state.nodes()).filter(|host| state.open[*host] && model.hosts[*host].keep.is_none()).collect();
+    let nodes: Vec<usize> = state.may_leave().collect();
     let dear = |host: &&usize| {
-        let node = &model.hosts[**host];
-        let runs: i64 = state.pods[**host].iter().map(|item| goal.bound.worth[model.items[*item].class]).sum();
+        let node = &state.model.hosts[**host];
+        let runs = goal.bound.worth_of(state.model, &state.pods[**host]);
         (node.price.unwrap_or(0) - node.toll * goal.move_penalty / MOVE) * 1000 > runs
     };
     (nodes.iter().filter(dear).count() * 100).div_ceil(nodes.len().max(1))
@@ -70,34 +69,27 @@ pub(super) fn filled<'m, 'a>(
     let mut search = Search::new(start, start.lonely(), goal, ground, &scope, goal.seed);
     search.refresh(&state);
     let nodes = search.closable.clone();
-    empty(&mut state, &mut search, nodes.into_iter());
+    empty(&mut state, &mut search, nodes.iter().copied());
     fillings.sort_by_key(|filling| (Reverse((filling.hosts.fract() * 1e6) as i64), filling.of));
     // What is used a part of a time adds up to some hosts, which those get that miss least of a whole one.
     let parts: f64 = fillings.iter().map(|filling| filling.hosts.fract()).sum();
     let mut more = if seldom == Seldom::Rounded { parts.floor() as usize } else { 0 };
+    // By kind, those that come first last.
+    let mut closed: BTreeMap<KindKey, Vec<usize>> = BTreeMap::new();
+    for host in nodes.into_iter().rev().filter_map(|node| Some((node, model.hosts.get(node)?))) {
+        closed.entry(KindKey::of(host.1)).or_default().push(host.0);
+    }
     for filling in fillings {
         let hosts = filling.hosts.floor() as usize + usize::from(more > 0);
         more = more.saturating_sub(1);
         for number in 0..hosts {
+            let node = closed.get(&filling.of).and_then(|nodes| nodes.last().copied());
             let host = match filling.of {
-                KindKey::Staying(_) => continue,
-                KindKey::Leaving(sig, tariff) => {
-                    let same = |host: &usize| {
-                        let node = &model.hosts[*host];
-                        !state.open[*host] && KindKey::of(node) == KindKey::Leaving(sig, tariff)
-                    };
-                    let Some(host) = (0..model.hosts.len()).find(same) else { break };
-                    state.reopen(host);
-                    host
-                }
-                KindKey::Offer(machine) => {
-                    let alike = search.alike(&state, machine);
-                    let Some(host) = alike.get(number % alike.len().max(1)).and_then(|one| state.boot(*one)) else {
-                        break;
-                    };
-                    host
-                }
+                KindKey::Staying(_) => None,
+                KindKey::Leaving(..) => node.inspect(|node| state.reopen(*node)),
+                KindKey::Offer(machine) => search.boot_alike(&mut state, machine, number),
             };
+            let Some(host) = host else { break };
             let mut any = false;
             for (class, count) in &filling.pods {
                 any |= search.put(&mut state, host, *class, *count);
@@ -105,6 +97,9 @@ pub(super) fn filled<'m, 'a>(
             if !any {
                 state.close(host);
                 break;
+            }
+            if let Some(nodes) = closed.get_mut(&filling.of) {
+                nodes.pop();
             }
         }
     }
