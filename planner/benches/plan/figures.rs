@@ -23,6 +23,10 @@ const CHURN_PRICES: [i64; 2] = [1_000, 10_000];
 const CHURN: [usize; 2] = [10, 50];
 /// Steps of the search for a plan that is soon there.
 const STEPS: [u32; 6] = [0, 250, 1_000, 2_500, 5_000, 20_000];
+/// Lots that are drawn.
+const SEEDS: u64 = 6;
+/// Times the usual steps.
+const MORE_STEPS: [u32; 4] = [1, 4, 16, 64];
 
 /// Pods that could move: those of no DaemonSet.
 pub(crate) fn movable(input: &PlanningInput) -> usize {
@@ -133,6 +137,34 @@ pub(crate) fn first(input: &PlanningInput) {
         if let Some((plan, seconds)) = planned(input, input.policy.optimize.move_penalty.0, &limits) {
             let verdict = if plan.cost_after < cost { "cheaper than all" } else { "dearer" };
             line(&format!("{steps} steps, {verdict}"), input, &plan, seconds);
+        }
+    }
+}
+
+/// How far plans are above the bound when the search draws other lots.
+pub(crate) fn seeds(input: &PlanningInput) {
+    let mut above = Vec::new();
+    let mut seconds = 0.0;
+    for seed in 0..SEEDS {
+        let mut input = input.clone();
+        input.iteration += seed;
+        let price = input.policy.optimize.move_penalty.0;
+        let Some((plan, took)) = planned(&input, price, &Limits::default()) else { return };
+        above.push(percent_above(plan.cost_after, plan.lower_bound));
+        seconds += took;
+    }
+    let mean = above.iter().sum::<f64>() / SEEDS as f64;
+    let all: Vec<String> = above.iter().map(|one| format!("{one:.2}")).collect();
+    println!("  mean {mean:.3} % above the bound | {} | {seconds:.1} s", all.join(" "));
+}
+
+/// What more steps of the search buy.
+pub(crate) fn steps(input: &PlanningInput) {
+    for times in MORE_STEPS {
+        let limits = Limits::default();
+        let limits = Limits { search_steps: limits.search_steps.saturating_mul(times), ..limits };
+        if let Some((plan, seconds)) = planned(input, input.policy.optimize.move_penalty.0, &limits) {
+            line(&format!("{times} times the steps"), input, &plan, seconds);
         }
     }
 }

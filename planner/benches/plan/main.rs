@@ -6,6 +6,8 @@
 //! - `prices`: cost and moves of plans at several prices of a move;
 //! - `evictions`: at the cost that Karpenter ends with, how many pods it evicts and how many a plan moves;
 //! - `churn`: a plan of the cluster that the plan before left behind, after 1 % and 5 % of the pods were replaced;
+//! - `steps`: what 4, 16 and 64 times the steps of the search buy;
+//! - `seeds`: how far plans are above the bound when the search draws other lots;
 //! - `first`: how soon there is a plan that is cheaper than what every rival ends with.
 //!
 //! `dump` writes each of them as `kubectl get -o json` would print it, for `kinema plan --cluster FILE`, into the
@@ -67,12 +69,14 @@ fn percent_above(cost: MicroUsdPerHour, bound: MicroUsdPerHour) -> f64 {
 type Figure = fn(&PlanningInput);
 
 /// What may be asked for besides `plans`.
-const FIGURES: [(&str, Figure); 5] = [
+const FIGURES: [(&str, Figure); 7] = [
     ("frontier", figures::frontier),
     ("prices", figures::prices),
     ("evictions", figures::evictions),
     ("churn", figures::churn),
     ("first", figures::first),
+    ("steps", figures::steps),
+    ("seeds", figures::seeds),
 ];
 
 fn main() {
