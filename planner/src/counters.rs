@@ -68,6 +68,9 @@ impl Counters {
 
     /// Counts a pod that came to a host, or left it.
     pub(crate) fn change(&mut self, relations: &Relations, profile: usize, sig: usize, host: usize, arrives: bool) {
+        if relations.free[profile] {
+            return;
+        }
         let profile = &relations.profiles[profile];
         for (terms, hits) in [(&profile.anti_hit, true), (&profile.anti_own, false)] {
             for term in terms {
@@ -162,10 +165,10 @@ pub(crate) enum Conflict {
 /// A spread constraint over hosts is read as if some eligible host had none of the pods: that is so on any
 /// cluster with more hosts than replicas, and stricter elsewhere.
 pub(crate) fn conflict(relations: &Relations, profile: usize, seen: &impl Seen) -> Option<Conflict> {
-    let profile = &relations.profiles[profile];
-    if profile.is_free() {
+    if relations.free[profile] {
         return None;
     }
+    let profile = &relations.profiles[profile];
     let (sig, host) = (seen.sig(), seen.host());
     let any = |topology: Topology, tally: usize| {
         relations.domain(topology, sig, host).is_some_and(|domain| seen.count(topology, tally, domain) > 0)

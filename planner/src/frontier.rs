@@ -25,7 +25,7 @@ use crate::state::State;
 /// takes: at twice that few pods are worth moving, and at a sixteenth of it most are.
 const RUNGS: [i64; 8] = [64, 48, 32, 16, 8, 4, 2, 0];
 const PARTS: i64 = 32;
-/// Of the steps that the plan's own search has for so many nodes, one in so many is given to each rung.
+/// Of the steps that the plan's own search has, one in so many is given to each rung.
 const STEPS_SHARE: u64 = 60;
 /// A point that is so near the one before it is not told: shares of the range of costs and of moves, as divisors.
 const WORTH_TELLING: i64 = 100;
@@ -62,7 +62,8 @@ pub(crate) fn explore<'m, 'a>(
     found: &mut Vec<State<'m, 'a>>,
 ) -> Few<FrontierPoint> {
     let prices = ladder(model);
-    let climbed = search::climb(outset, found, &prices, steps(model, goal), goal);
+    let steps = u32::try_from(outset.effort.steps / STEPS_SHARE).unwrap_or(u32::MAX);
+    let climbed = search::climb(outset, found, &prices, steps, goal);
     let least = found.iter().chain(&climbed).map(|state| state.homeless).min().unwrap_or(0);
     let outcomes = found.iter().chain(&climbed).filter(|state| state.homeless == least).map(Outcome::of).collect();
     let better = climbed.into_iter().min_by_key(|state| goal.price(state));
@@ -71,11 +72,6 @@ pub(crate) fn explore<'m, 'a>(
         found.insert(0, better);
     }
     points(outcomes)
-}
-
-/// The steps of a rung.
-fn steps(model: &Model<'_>, goal: &Goal<'_>) -> u32 {
-    u32::try_from(search::all_steps(model, goal) / STEPS_SHARE).unwrap_or(u32::MAX)
 }
 
 /// Prices of a move in micro-USD per hour, highest first; none where no node may leave, or nothing would move.

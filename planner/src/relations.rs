@@ -113,7 +113,7 @@ pub(crate) struct Profile {
 
 impl Profile {
     /// Whether no rule between pods concerns it.
-    pub(crate) fn is_free(&self) -> bool {
+    fn is_free(&self) -> bool {
         self.anti_own.is_empty()
             && self.anti_hit.is_empty()
             && self.affinity_own.is_empty()
@@ -138,6 +138,8 @@ pub(crate) struct Relations {
     pub(crate) spreads: Vec<Spread>,
     pub(crate) caps: Vec<Cap>,
     pub(crate) profiles: Vec<Profile>,
+    /// By profile: whether no rule between pods concerns it.
+    pub(crate) free: Vec<bool>,
     /// By position of the pod in the list that was compiled.
     pub(crate) profile_of: Vec<usize>,
 }
@@ -392,6 +394,7 @@ impl Relations {
         self.affinity = affinity.iter().map(|t| t.topology).collect();
         self.spreads = spreads.into_iter().map(|s| s.spread).collect();
         self.profiles = profiles.in_order();
+        self.free = self.profiles.iter().map(Profile::is_free).collect();
     }
 
     /// The domain of a host for a topology; `None` when it lacks the label.
@@ -486,6 +489,22 @@ fn topology_keys(pods: &[(&PodFact, bool)], rules: &Rules) -> Vec<Name> {
 }
 
 impl Relations {
+    /// By profile: whether every rule that is about its pods is about them alone.
+    pub(crate) fn among_themselves(&self) -> Vec<bool> {
+        let tallies = |profile: &Profile| -> BTreeSet<usize> {
+            let anti = profile.anti_own.iter().chain(&profile.anti_hit).map(|term| self.anti_tally(*term, true));
+            let affinity = profile.affinity_own.iter().chain(&profile.affinity_hit);
+            let spread = profile.spread_own.iter().map(|(spread, _)| spread).chain(&profile.spread_hit);
+            let affinity = affinity.map(|term| self.affinity_tally(*term, true));
+            let spread = spread.map(|spread| self.spread_tally(*spread));
+            anti.chain(affinity).chain(spread).chain(profile.caps.iter().map(|cap| self.cap_tally(*cap))).collect()
+        };
+        let own: Vec<BTreeSet<usize>> = self.profiles.iter().map(tallies).collect();
+        let mut profiles_of = vec![0_u32; self.tallies().count()];
+        own.iter().flatten().for_each(|tally| profiles_of[*tally] += 1);
+        own.iter().map(|tallies| tallies.iter().all(|tally| profiles_of[*tally] == 1)).collect()
+    }
+
     /// Whether pods of this profile keep each other off a host: one of their own anti-affinity terms
     /// over hosts matches them.
     pub(crate) fn alone_on_host(&self, profile: usize) -> bool {

@@ -290,7 +290,8 @@ impl<'m, 'a> State<'m, 'a> {
         let class = &self.model.classes[self.model.items[item].class];
         add(&mut self.room[host], &class.request);
         self.counters.change(&self.model.relations, class.profile, self.sig[host], host, false);
-        if let Some(position) = self.pods[host].iter().position(|other| *other == item) {
+        // What came last mostly leaves first.
+        if let Some(position) = self.pods[host].iter().rposition(|other| *other == item) {
             self.pods[host].swap_remove(position);
         }
         self.at[item] = NOWHERE;
@@ -484,6 +485,7 @@ impl<'m, 'a> State<'m, 'a> {
 }
 
 /// Whether a request fits into room.
+#[inline]
 pub(crate) fn has_room(request: &Amounts, room: &Amounts, dims: usize) -> bool {
     request.iter().zip(room).take(dims).all(|(need, have)| *need <= *have || *need == 0)
 }

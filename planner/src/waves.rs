@@ -224,7 +224,7 @@ impl<'m, 'a> Waves<'m, 'a> {
             }
             let suits = |item: &usize| {
                 let theirs = &model.classes[model.items[*item].class];
-                model.relations.profiles[theirs.profile].is_free()
+                model.relations.free[theirs.profile]
                     && may(model.items[*item].class, need.slot)
                     && suffices(model, &state.room[host], &theirs.request, request)
                     && suffices(model, &need.left, request, &theirs.request)

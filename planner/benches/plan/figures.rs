@@ -24,7 +24,7 @@ const CHURN: [usize; 2] = [10, 50];
 /// Steps of the search for a plan that is soon there.
 const STEPS: [u32; 6] = [0, 250, 1_000, 2_500, 5_000, 20_000];
 /// Lots that are drawn.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 12;
 /// Times the usual steps.
 const MORE_STEPS: [u32; 4] = [1, 4, 16, 64];
 
@@ -147,7 +147,7 @@ pub(crate) fn seeds(input: &PlanningInput) {
     let mut seconds = 0.0;
     for seed in 0..SEEDS {
         let mut input = input.clone();
-        input.iteration += seed;
+        input.iteration += 100 * seed;
         let price = input.policy.optimize.move_penalty.0;
         let Some((plan, took)) = planned(&input, price, &Limits::default()) else { return };
         above.push(percent_above(plan.cost_after, plan.lower_bound));

@@ -396,7 +396,7 @@ impl<'s, 'm, 'a> Attempt<'s, 'm, 'a> {
         let helps = |item: usize| {
             let other = &model.classes[model.items[item].class];
             let short = |dim: usize| request[dim] > room[dim] && other.request[dim] > 0;
-            (0..model.dims).any(short) || !model.relations.profiles[other.profile].is_free()
+            (0..model.dims).any(short) || !model.relations.free[other.profile]
         };
         let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let items = self.state.pods[host].iter().copied();

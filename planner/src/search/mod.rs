@@ -5,8 +5,11 @@
 //! nodes and the pending pods go.
 
 mod drain;
+mod effort;
 mod exact;
+mod ground;
 mod ladder;
+mod opening;
 mod parts;
 mod pool;
 pub(crate) mod random;
@@ -16,9 +19,10 @@ mod trial;
 
 pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
 pub(crate) use ladder::climb;
-pub(crate) use parts::all_steps;
 
-use ruin::{Ground, HEAT_PERCENT, Pace, Scope};
+use effort::{Effort, MANY};
+use ground::Ground;
+use ruin::{HEAT_PERCENT, Pace, Scope};
 use starts::Seldom;
 
 use crate::bound::Bound;
@@ -71,25 +75,14 @@ pub(crate) fn kept<'m, 'a>(present: &State<'m, 'a>, goal: &Goal<'_>) -> State<'m
     kept
 }
 
-/// Shares of the leaving nodes, in percent, that the start by threshold tries.
-const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
-/// The same of nodes that may leave when a search goes on.
+/// Shares of the nodes that may leave, in percent, that are closed for a start when a search goes on.
 const RESUMED: [usize; 3] = [100, 60, 30];
-
-/// The same where nodes are many: the search gets to those in between by itself.
-const FEW_THRESHOLDS: [usize; 3] = [40, 80, 100];
-/// From so many nodes on.
-const MANY: usize = 2_000;
 
 /// A small cluster is searched from so many seeds: a placement that is cheap on paper may be fragile, and another
 /// one as cheap is not.
 const SEEDS: u64 = 2;
 /// Nodes that may leave of a small one, at most.
 const SMALL: usize = 150;
-
-fn thresholds(model: &Model<'_>) -> &'static [usize] {
-    if model.hosts.len() < MANY { &THRESHOLDS } else { &FEW_THRESHOLDS }
-}
 
 /// What the searches of one cluster begin from.
 pub(crate) struct Outset<'m, 'a> {
@@ -98,28 +91,30 @@ pub(crate) struct Outset<'m, 'a> {
     present: State<'m, 'a>,
     /// The same once pending pods have a place.
     kept: State<'m, 'a>,
+    /// How much they may do.
+    pub(crate) effort: Effort,
 }
 
 impl<'m, 'a> Outset<'m, 'a> {
     pub(crate) fn new(model: &'m Model<'a>, goal: &Goal<'_>) -> Self {
         let present = State::present(model, slots(model));
         let kept = kept(&present, goal);
-        Self { ground: Ground::new(model, goal), present, kept }
+        Self { ground: Ground::new(model, goal), effort: Effort::new(&kept, goal), present, kept }
     }
 }
 
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
-/// by `goal.steps` and `goal.branches`.
+/// by the outset's effort and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
-    let Outset { ground, present, kept } = outset;
+    let Outset { ground, present, kept, effort } = outset;
     let model = present.model;
     let mut drained = kept.clone();
     drain::drain(&mut drained, goal);
     drained.commit();
     let mut start = drained.clone();
     if goal.steps > 0 {
-        let closed = in_parallel(goal.threads, thresholds(model), |percent| {
+        let closed = in_parallel(goal.threads, &effort.thresholds(), |percent| {
             let state = starts::close_wasteful(kept, goal, ground, *percent, None)?;
             Some((goal.price(&state), state))
         });
@@ -136,7 +131,7 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
     let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
     let seeds: Vec<u64> = (0..if leaving <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
-        parts::improve_all(present, start.clone(), ground, &Goal { seed: *seed, ..*goal })
+        parts::improve_all(present, start.clone(), ground, effort.steps, &Goal { seed: *seed, ..*goal })
     });
     found.extend([drained, kept.clone()]);
     if goal.branches > 0 {

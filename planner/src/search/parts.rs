@@ -5,10 +5,10 @@
 //! parts are searched independently, each from its own seed, and the outcome is the same for any number of
 //! threads. Between rounds the hosts are dealt out anew.
 
+use super::ground::Ground;
 use super::random::Random;
-use super::ruin::{Ground, HEAT_PERCENT, Pace, Scope, improve};
+use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
 use super::{Goal, spread_kept};
-use crate::model::Model;
 use crate::parallel::in_parallel;
 use crate::state::State;
 
@@ -18,18 +18,16 @@ const WHOLE: usize = 300;
 const PART: usize = 150;
 /// How often hosts are dealt out.
 const ROUNDS: u32 = 3;
-/// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
-const NODES_PER_STEPS: usize = 250;
 
-/// Improves a placement; never returns a worse one.
+/// Improves a placement by so many steps; never returns a worse one.
 pub(super) fn improve_all<'m, 'a>(
     present: &State<'m, 'a>,
     start: State<'m, 'a>,
     ground: &Ground,
+    steps: u64,
     goal: &Goal<'_>,
 ) -> State<'m, 'a> {
     let share = |steps: u64| u32::try_from(steps).unwrap_or(u32::MAX);
-    let steps = all_steps(start.model, goal);
     let pace = Pace { steps: share(steps), heat_percent: HEAT_PERCENT, seed: goal.seed };
     let lonely = present.lonely();
     let open = start.open.iter().filter(|open| **open).count();
@@ -69,13 +67,6 @@ pub(super) fn improve_all<'m, 'a>(
         }
     }
     state
-}
-
-/// The goal's steps, in proportion to the nodes that may leave.
-pub(crate) fn all_steps(model: &Model<'_>, goal: &Goal<'_>) -> u64 {
-    let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
-    u64::from(goal.steps) * u64::try_from(leaving.max(NODES_PER_STEPS)).unwrap_or(1)
-        / u64::try_from(NODES_PER_STEPS).unwrap_or(1)
 }
 
 /// How many hosts of a part are open.

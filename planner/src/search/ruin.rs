@@ -4,22 +4,22 @@
 //! say what a host's pods are worth, and a host that costs much more than that is a good one to
 //! close. Worse placements are accepted for a while, less and less so, and the best one is kept.
 
+use super::ground::Ground;
+use super::opening::Rate;
 use super::pool::Pool;
 use super::random::Random;
 use super::trial::Trial;
-use super::{Goal, PER_HOST, drain, excess_of};
-use crate::model::{CPU, MEMORY, Model};
+use super::{Goal, excess_of};
+use crate::model::{CPU, MEMORY};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
 
 /// Steps after which the list of wasteful hosts is made again.
 const HOT_LIST_STEPS: u32 = 128;
 /// Most hosts that one step closes.
-const MOST_RUINED: usize = 4;
+pub(super) const MOST_RUINED: usize = 4;
 /// Open hosts of which the pool's pods are tried on some, at most.
 const MOST_RECEIVERS: usize = 48;
-/// Machines that are tried for all of the rest at once.
-const TRIED_FOR_ALL: usize = 3;
 
 /// Boldness at first, in percent of a typical host's price.
 pub(super) const HEAT_PERCENT: i64 = 8;
@@ -55,38 +55,6 @@ impl Scope {
     }
 }
 
-/// What all searches of one cluster share.
-#[derive(Debug)]
-pub(super) struct Ground {
-    /// By signature: where hosts of it are, the same for all that rules between pods see alike.
-    pub(super) places: Vec<usize>,
-    /// By place: machines worth trying, cheapest first.
-    good: Vec<Vec<Good>>,
-}
-
-/// A machine worth trying.
-#[derive(Debug)]
-struct Good {
-    machine: usize,
-    /// By class: whether it is worth trying for the sake of one of its pods. `None` when it is in any case.
-    only: Option<Vec<bool>>,
-}
-
-impl Ground {
-    pub(super) fn new(model: &Model<'_>, goal: &Goal<'_>) -> Self {
-        let places = model.relations.places(model.signatures);
-        let mut good: Vec<Vec<Good>> = Vec::new();
-        good.resize_with(places.iter().copied().max().map_or(0, |most| most + 1), Vec::new);
-        for found in good_machines(model, goal) {
-            good[places[model.machines[found.machine].sig]].push(found);
-        }
-        for machines in &mut good {
-            machines.sort_by_key(|good| (model.machines[good.machine].offer.price, good.machine));
-        }
-        Self { places, good }
-    }
-}
-
 /// How long is searched, and how bold at first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -99,9 +67,9 @@ pub(super) struct Pace {
 /// The search's working memory.
 pub(super) struct Search<'g, 'b> {
     pub(super) goal: &'g Goal<'b>,
-    ground: &'g Ground,
-    scope: &'g Scope,
-    random: Random,
+    pub(super) ground: &'g Ground,
+    pub(super) scope: &'g Scope,
+    pub(super) random: Random,
     hot: Vec<usize>,
     /// Hosts that may be closed and are open.
     pub(super) closable: Vec<usize>,
@@ -114,7 +82,9 @@ pub(super) struct Search<'g, 'b> {
     /// Classes of which some pod was lifted in this step.
     lifted: Vec<usize>,
     pub(super) pool: Pool,
-    trial: Trial,
+    pub(super) trial: Trial,
+    /// Machines of a place in the order in which they are tried.
+    pub(super) order: Vec<(Rate, usize)>,
     pub(super) ruined: Vec<usize>,
 }
 
@@ -190,7 +160,8 @@ impl<'g, 'b> Search<'g, 'b> {
             lonely,
             lifted: Vec::new(),
             pool: Pool::default(),
-            trial: Trial::new(&state.model.relations),
+            trial: Trial::new(state.model, &goal.bound.units, ground.good.len()),
+            order: Vec::new(),
             ruined: Vec::new(),
         }
     }
@@ -416,182 +387,4 @@ impl<'g, 'b> Search<'g, 'b> {
         }
         placed > 0
     }
-
-    /// Opens the host that takes most worth for its price and packs it; `false` when none takes anything.
-    pub(super) fn open_best(&mut self, state: &mut State<'_, '_>) -> bool {
-        let mut best: Option<(i128, Option<usize>, usize)> = None;
-        for index in 0..self.ruined.len() {
-            let host = self.ruined[index];
-            if host >= state.nodes() || state.open[host] {
-                continue;
-            }
-            let (mark, pool) = (state.mark(), self.pool.mark());
-            let before = self.pool.worth;
-            if self.bring_home(state, host) {
-                self.pack(state, host);
-                consider(&mut best, self.cost_of(state, host), before - self.pool.worth, Some(host), 0);
-            }
-            state.undo(mark);
-            self.pool.undo(pool);
-        }
-        let mut tried = [usize::MAX; MOST_RUINED + 1];
-        let elsewhere = self.random.chance(20).then(|| self.random.below(self.ground.good.len()));
-        let elsewhere = elsewhere.filter(|_| self.scope.place.is_none());
-        let ruined = self.ruined.iter().map(|host| self.ground.places[state.sig[*host]]);
-        for (place, number) in tried.iter_mut().zip(ruined.chain(elsewhere)) {
-            *place = number;
-        }
-        if self.ruined.is_empty() {
-            (0..self.ground.good.len()).for_each(|place| self.try_machines(state, place, &mut best));
-        }
-        for index in 0..tried.len() {
-            if tried[index] != usize::MAX && !tried[..index].contains(&tried[index]) {
-                self.try_machines(state, tried[index], &mut best);
-            }
-        }
-        self.consider_for_all(state, &mut best);
-        match best {
-            Some((_, Some(host), _)) => {
-                self.bring_home(state, host);
-                self.pack(state, host);
-                true
-            }
-            Some((_, None, machine)) => self.boot(state, machine),
-            None => self.cheapest_for_one(state),
-        }
-    }
-
-    /// Tries the machines of a place that are worth trying.
-    fn try_machines(&mut self, state: &State<'_, '_>, place: usize, best: &mut Option<(i128, Option<usize>, usize)>) {
-        for Good { machine, only } in &self.ground.good[place] {
-            let price = state.price_to_boot(*machine);
-            // None that is dearer could be cheaper for what it takes, even if it took all.
-            if best.is_some_and(|(least, ..)| rate(price, self.pool.worth) >= least) {
-                if state.model.commitments.all().is_empty() {
-                    return;
-                }
-                continue;
-            }
-            let asked =
-                only.as_ref().is_none_or(|only| self.pool.lots.iter().any(|lot| lot.count > 0 && only[lot.class]));
-            if asked && state.may_boot(*machine) {
-                let worth = self.trial.pack(state, *machine, &self.pool);
-                consider(best, price, worth, None, *machine);
-            }
-        }
-    }
-
-    /// Boots a machine and packs it as it was tried; `false` when that is not possible.
-    fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
-        let worth = self.trial.pack(state, machine, &self.pool);
-        let Some(host) = state.boot(machine) else { return false };
-        for (lot, count) in &self.trial.picks {
-            for _ in 0..*count {
-                state.place(self.pool.take(*lot), host);
-            }
-        }
-        worth > 0
-    }
-
-    /// The cheapest machines that could take the whole pool by volume.
-    fn consider_for_all(&mut self, state: &State<'_, '_>, best: &mut Option<(i128, Option<usize>, usize)>) {
-        let model = state.model;
-        let volume = self.pool.volume(model);
-        let mut tried = 0;
-        for machine in state.machines_by_price().iter() {
-            let kind = &model.machines[*machine];
-            let rate = rate(state.price_to_boot(*machine), self.pool.worth);
-            if tried == TRIED_FOR_ALL || best.is_some_and(|(least, ..)| rate >= least) {
-                return;
-            }
-            let elsewhere = self.scope.place.is_some_and(|place| place != self.ground.places[kind.sig]);
-            if elsewhere || !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
-                continue;
-            }
-            tried += 1;
-            if self.trial.pack(state, *machine, &self.pool) == self.pool.worth {
-                *best = Some((rate, None, *machine));
-                return;
-            }
-        }
-    }
-
-    /// Boots the cheapest machine that takes the first pod of the pool.
-    fn cheapest_for_one(&mut self, state: &mut State<'_, '_>) -> bool {
-        if self.scope.place.is_some() {
-            return false;
-        }
-        let Some(lot) = self.pool.lots.iter().position(|lot| lot.count > 0) else { return true };
-        let item = self.pool.take(lot);
-        drain::boot_for(state, item);
-        let host = state.at[item];
-        if host == NOWHERE {
-            return false;
-        }
-        self.pack(state, host);
-        true
-    }
-
-    /// Packs what fits onto an open host, in the pool's order.
-    fn pack(&mut self, state: &mut State<'_, '_>, host: usize) {
-        for index in 0..self.pool.lots.len() {
-            while self.pool.lots[index].count > 0 && state.fits(self.pool.lots[index].class, host) {
-                state.place(self.pool.take(index), host);
-            }
-        }
-    }
-}
-
-/// Cost of one more host per worth, in parts per billion: what a pool would cost at this rate.
-fn rate(cost: i64, worth: i64) -> i128 {
-    i128::from(cost.max(0) + PER_HOST) * 1_000_000_000 / i128::from(worth.max(1))
-}
-
-/// Takes note of a host that takes so much worth, if it is the best so far.
-fn consider(
-    best: &mut Option<(i128, Option<usize>, usize)>,
-    cost: i64,
-    worth: i64,
-    reopened: Option<usize>,
-    machine: usize,
-) {
-    if worth > 0 && best.is_none_or(|(least, ..)| rate(cost, worth) < least) {
-        *best = Some((rate(cost, worth), reopened, machine));
-    }
-}
-
-/// Worth of a machine's room for its price, in percent of the best one's, from which it is worth trying.
-const GOOD_PERCENT: i128 = 85;
-
-/// Machines whose room is worth nearly their price; for each class, those that come near the best of the machines
-/// that it may use, and the cheapest that takes it.
-fn good_machines(model: &Model<'_>, goal: &Goal<'_>) -> Vec<Good> {
-    let machines = &model.machines;
-    let values: Vec<i128> = machines
-        .iter()
-        .map(|kind| i128::from(goal.bound.units.worth(&kind.room)) * 1000 / i128::from(kind.offer.price.max(1)))
-        .collect();
-    let best = values.iter().copied().max().unwrap_or(0);
-    let mut good: Vec<Option<Good>> = (0..machines.len())
-        .map(|machine| (values[machine] * 100 >= best * GOOD_PERCENT).then_some(Good { machine, only: None }))
-        .collect();
-    for (class, kind) in model.classes.iter().enumerate().filter(|(class, _)| goal.bound.worth[*class] != 0) {
-        let takes = |machine: &usize| {
-            model.allowed(class, machines[*machine].sig)
-                && has_room(&kind.request, &machines[*machine].room, model.dims)
-        };
-        let able: Vec<usize> = (0..machines.len()).filter(takes).collect();
-        let best = able.iter().map(|machine| values[*machine]).max().unwrap_or(0);
-        let cheapest = able.iter().copied().min_by_key(|machine| (machines[*machine].offer.price, *machine));
-        for machine in
-            able.iter().copied().filter(|machine| values[*machine] * 100 >= best * GOOD_PERCENT).chain(cheapest)
-        {
-            let good =
-                good[machine].get_or_insert_with(|| Good { machine, only: Some(vec![false; model.classes.len()]) });
-            if let Some(only) = &mut good.only {
-                only[class] = true;
-            }
-        }
-    }
-    good.into_iter().flatten().collect()
 }

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::ruin::{Ground, Scope, Search};
+use super::ground::Ground;
+use super::ruin::{Scope, Search};
 use super::{Goal, drain, spread_kept};
 use crate::bound::{Filling, KindKey};
 use crate::moves::MOVE;

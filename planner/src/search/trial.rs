@@ -1,13 +1,16 @@
 //! What an empty machine would take of a pool, worked out beside the placement.
 //!
 //! Packing a machine in the placement itself, and taking that back, costs many times as much as the sums do;
-//! so machines are compared in plain arithmetic, and only the one that is chosen is packed.
+//! so machines are compared in plain arithmetic, and only the one that is chosen is packed. What rules between
+//! pods say of an empty machine is the same for all machines of a place, so it is worked out once for each place;
+//! only pods that have rules about pods of other classes are asked about again on each machine.
 
 use super::pool::Pool;
 use crate::counters::{Counters, Seen, conflict, exceeds_cap};
-use crate::model::{Amounts, DIMS, subtract};
+use crate::model::{Model, subtract};
 use crate::relations::{Relations, Topology};
 use crate::state::{State, has_room};
+use crate::worth::UnitPrices;
 
 /// The slot of a machine that is only thought of.
 const THOUGHT_OF: usize = usize::MAX - 1;
@@ -15,15 +18,39 @@ const THOUGHT_OF: usize = usize::MAX - 1;
 /// The working memory of trials.
 #[derive(Debug)]
 pub(super) struct Trial {
+    /// By class: whether no rule is about its pods and those of another.
+    alone: Vec<bool>,
+    /// By class: what the resources that a pod asks for are worth, in nano-USD per hour.
+    volumes: Vec<i64>,
     /// By tally: what the machine's pods add to it in the machine's domain.
     added: Vec<u32>,
     /// By affinity term: what they add to its pods.
     total: Vec<u32>,
     /// Tallies and totals that are not zero.
     touched: Vec<usize>,
-    room: Amounts,
+    /// By place: what an empty machine there could take of the pool, if it has been asked for.
+    asked: Vec<Option<Asked>>,
     /// Lots, and how many of each are taken.
     pub(super) picks: Vec<(usize, usize)>,
+}
+
+/// What any machine of a place could take of a pool.
+#[derive(Debug, Default)]
+struct Asked {
+    lots: Vec<Wanted>,
+    /// Nano-USD per hour: what the pods are worth beyond their resources.
+    beyond: i64,
+}
+
+/// Pods of a lot that one machine may hold.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    lot: usize,
+    class: usize,
+    /// The most of them that rules allow on one machine; all that are left where rules must be asked on each.
+    most: usize,
+    /// Rules must be asked on each machine.
+    ask: bool,
 }
 
 struct View<'t> {
@@ -59,68 +86,144 @@ impl Seen for View<'_> {
 }
 
 impl Trial {
-    pub(super) fn new(relations: &Relations) -> Self {
+    pub(super) fn new(model: &Model<'_>, units: &UnitPrices, places: usize) -> Self {
+        let relations = &model.relations;
         let tallies = relations.tallies().count();
+        let mut asked = Vec::new();
+        asked.resize_with(places, || None);
+        let by_profile = relations.among_themselves();
+        let mut classes_of = vec![0_u32; relations.profiles.len()];
+        model.classes.iter().for_each(|class| classes_of[class.profile] += 1);
         Self {
+            alone: model.classes.iter().map(|c| by_profile[c.profile] && classes_of[c.profile] == 1).collect(),
+            volumes: model.classes.iter().map(|class| units.worth(&class.request)).collect(),
             added: vec![0; tallies],
             total: vec![0; relations.affinity.len()],
             touched: Vec::new(),
-            room: [0; DIMS],
+            asked,
             picks: Vec::new(),
         }
     }
 
-    /// What an empty machine takes of a pool, in its order; the worth of that.
-    pub(super) fn pack(&mut self, state: &State<'_, '_>, machine: usize, pool: &Pool) -> i64 {
+    /// The pool, or the placement, is another one.
+    pub(super) fn forget(&mut self) {
+        self.asked.iter_mut().for_each(|asked| *asked = None);
+    }
+
+    /// Works out what machines of a place could take of a pool; `sig` is the signature of one of them.
+    fn ask(&mut self, state: &State<'_, '_>, place: usize, sig: usize, pool: &Pool) {
+        let model = state.model;
+        let mut asked = Asked::default();
+        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| lot.count > 0) {
+            let profile = model.classes[lot.class].profile;
+            let mut wanted = Wanted { lot: index, class: lot.class, most: lot.count, ask: false };
+            if !model.relations.free[profile] {
+                let alone = self.alone[lot.class];
+                let mut most = 0;
+                while most < lot.count && self.admits(state, profile, sig) {
+                    most += 1;
+                    if !alone {
+                        break;
+                    }
+                    // Where pods may run their own constraints count them, whatever this machine is.
+                    self.count(&model.relations, profile, |_| true);
+                }
+                self.clear();
+                if most == 0 && self.needs_none(state, profile) {
+                    continue;
+                }
+                wanted.ask = !alone;
+                wanted.most = if alone { most } else { lot.count };
+            }
+            let beyond = (lot.worth - self.volumes[lot.class]).max(0);
+            asked.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
+            asked.lots.push(wanted);
+        }
+        self.asked[place] = Some(asked);
+    }
+
+    /// Whether pods that come to the machine first change nothing about pods of a profile that it does not take empty.
+    fn needs_none(&self, state: &State<'_, '_>, profile: usize) -> bool {
+        state.model.relations.profiles[profile].affinity_own.is_empty()
+    }
+
+    /// Whether rules let one more pod of a profile onto the machine as it is thought of.
+    fn admits(&self, state: &State<'_, '_>, profile: usize, sig: usize) -> bool {
+        let relations = &state.model.relations;
+        let view = View { counters: state.counters(), added: &self.added, total: &self.total, relations, sig };
+        conflict(relations, profile, &view).is_none() && !exceeds_cap(relations, profile, &view)
+    }
+
+    /// Nano-USD per hour: what an empty machine takes of a pool is worth no more, where `room` is what its resources
+    /// are worth.
+    pub(super) fn most_worth(
+        &mut self,
+        state: &State<'_, '_>,
+        (place, sig): (usize, usize),
+        room: i64,
+        pool: &Pool,
+    ) -> i64 {
+        if self.asked[place].is_none() {
+            self.ask(state, place, sig, pool);
+        }
+        let beyond = self.asked[place].as_ref().map_or(0, |asked| asked.beyond);
+        pool.worth.min(room.saturating_add(beyond))
+    }
+
+    /// What an empty machine of a place takes of a pool, in its order; the worth of that.
+    pub(super) fn pack(&mut self, state: &State<'_, '_>, place: usize, machine: usize, pool: &Pool) -> i64 {
         let model = state.model;
         let kind = &model.machines[machine];
         let sig = kind.sig;
-        self.room = kind.room;
+        if self.asked[place].is_none() {
+            self.ask(state, place, sig, pool);
+        }
+        let Some(asked) = self.asked[place].take() else { return 0 };
+        let mut room = kind.room;
         self.picks.clear();
         let mut worth = 0;
-        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| lot.count > 0) {
-            let class = &model.classes[lot.class];
-            if !has_room(&class.request, &self.room, model.dims) || !model.compatible[class.statics][sig] {
+        for wanted in &asked.lots {
+            let class = &model.classes[wanted.class];
+            if !has_room(&class.request, &room, model.dims) || !model.compatible[class.statics][sig] {
                 continue;
             }
-            let free = model.relations.profiles[class.profile].is_free();
             let mut taken = 0;
-            while taken < lot.count && has_room(&class.request, &self.room, model.dims) {
-                if !free {
-                    let view = View {
-                        counters: state.counters(),
-                        added: &self.added,
-                        total: &self.total,
-                        relations: &model.relations,
-                        sig,
-                    };
-                    let relations = &model.relations;
-                    if conflict(relations, class.profile, &view).is_some()
-                        || exceeds_cap(relations, class.profile, &view)
-                    {
-                        break;
-                    }
-                    self.count(&model.relations, class.profile, sig);
+            while taken < wanted.most
+                && has_room(&class.request, &room, model.dims)
+                && !(wanted.ask && !self.admits(state, class.profile, sig))
+            {
+                if wanted.ask {
+                    let spreads = &model.relations.spreads;
+                    self.count(&model.relations, class.profile, |spread| spreads[spread].eligible[sig]);
                 }
-                subtract(&mut self.room, &class.request);
+                subtract(&mut room, &class.request);
                 taken += 1;
             }
             if taken > 0 {
-                self.picks.push((index, taken));
-                worth += lot.worth * i64::try_from(taken).unwrap_or(0);
+                self.picks.push((wanted.lot, taken));
+                worth += pool.lots[wanted.lot].worth * i64::try_from(taken).unwrap_or(0);
+                if !has_room(&model.least_request, &room, model.dims) {
+                    break;
+                }
             }
         }
+        self.clear();
+        self.asked[place] = Some(asked);
+        worth
+    }
+
+    /// Forgets the pods of the machine.
+    fn clear(&mut self) {
         for touched in self.touched.drain(..) {
             match touched.checked_sub(self.added.len()) {
                 None => self.added[touched] = 0,
                 Some(affinity) => self.total[affinity] = 0,
             }
         }
-        worth
     }
 
     /// Counts one more pod on the machine.
-    fn count(&mut self, relations: &Relations, profile: usize, sig: usize) {
+    fn count(&mut self, relations: &Relations, profile: usize, counts: impl Fn(usize) -> bool) {
         let profile = &relations.profiles[profile];
         let mut bump = |tally: usize| {
             self.added[tally] += 1;
@@ -132,7 +235,7 @@ impl Trial {
         for (terms, hits) in [(&profile.affinity_hit, true), (&profile.affinity_own, false)] {
             terms.iter().for_each(|term| bump(relations.affinity_tally(*term, hits)));
         }
-        for spread in profile.spread_hit.iter().filter(|spread| relations.spreads[**spread].eligible[sig]) {
+        for spread in profile.spread_hit.iter().filter(|spread| counts(**spread)) {
             bump(relations.spread_tally(*spread));
         }
         profile.caps.iter().for_each(|cap| bump(relations.cap_tally(*cap)));
