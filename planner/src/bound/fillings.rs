@@ -127,7 +127,7 @@ fn solve(problem: &Problem, rows: &[Row], centre: &[f64], away: f64) -> Option<(
     let mut demands = Vec::new();
     for (class, demand) in problem.classes.iter().enumerate() {
         let count = demand.count.max(1) as f64;
-        let alone = problem.alone(class) / dearest;
+        let alone = problem.alone(class) as f64 / dearest;
         let high = (centre[class] * (1.0 + away) + alone * AWAY_OF_MOST * away / AWAY).min(alone.max(centre[class]));
         let low = centre[class] * (1.0 - away).max(0.0);
         let (spare, over) = (program.column(high), program.column(-low));

@@ -9,6 +9,7 @@
 mod assignment;
 mod fillings;
 mod groups;
+mod interior;
 mod prices;
 mod problem;
 mod program;
