@@ -12,8 +12,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::dealing::{Dealing, Dealt, Hosts, Pods, Taker, Worths};
 use super::groups::Proposal;
-use super::interior::{Dealing, Hosts, Pods, Solver, Taker, Worths};
 use super::prices::{ceiling, fill};
 use super::problem::{Problem, UNBOUNDED};
 use super::proof::{Proof, certify};
@@ -55,7 +55,7 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
             break;
         }
         let program = Program::new(problem, &active, start.cost.max(1) as f64);
-        let Some(mut solver) = Solver::new(&program.dealing) else { break };
+        let Some(mut solver) = Dealt::new(&program.dealing) else { break };
         let mut violated = Vec::new();
         for tolerance in [LOOSE, TOLERANCE] {
             let solved = program.solved(problem, &solver.solve(tolerance));

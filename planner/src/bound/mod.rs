@@ -7,6 +7,7 @@
 //! rounded down and capacity rounded up.
 
 mod assignment;
+mod dealing;
 mod fillings;
 mod groups;
 mod interior;
