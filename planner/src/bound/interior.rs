@@ -87,7 +87,8 @@ impl<S: System> Solver<S> {
         let guess = self.system.change(point, missing, &target);
         let (near, far) = self.reach(&guess);
         let before = -mean(&target);
-        let centre = before * (mean(&products(&guess, near, far)) / before).powi(3);
+        let gain = mean(&products(&guess, near, far)) / before;
+        let centre = before * gain * gain * gain;
         for (index, target) in target.iter_mut().enumerate() {
             *target += centre - guess.own[index] * guess.partner[index];
         }
