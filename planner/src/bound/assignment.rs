@@ -6,18 +6,18 @@
 //! use few machine types only, and which keep each other off a host.
 //!
 //! Most kinds do not matter. The program begins with those that come close by the prices of the groups, and takes in
-//! those that could, by the worths found, hold more than they cost, until there are none. It is solved by an interior
-//! point method, which needs about as many steps for a large program as for a small one, and finds worths in the
-//! middle of the best ones, not in a corner of them.
+//! those that could, by the worths found, hold more than they cost, until there are none. Worths that are not far from
+//! the best ones show which kinds are missing; only where none is are better ones sought.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use super::dealing::{Dealing, Dealt, Hosts, Pods, Taker, Worths};
 use super::groups::Proposal;
 use super::prices::{ceiling, fill};
 use super::problem::{Problem, UNBOUNDED};
-use super::program::Columns;
 use super::proof::{Proof, certify};
-use crate::model::DIMS;
+use crate::model::{Amounts, DIMS};
 
 /// Most classes × kinds of a program.
 const MOST_PAIRS: usize = 30_000;
@@ -26,6 +26,9 @@ const FIRST_KINDS: usize = 12;
 const MORE_KINDS: usize = 8;
 /// Most programs.
 const MOST_ROUNDS: usize = 8;
+/// How closely a program is solved: at first, to see which kinds it misses, and when it misses none.
+const LOOSE: f64 = 1e-3;
+const TOLERANCE: f64 = 1e-6;
 /// From so many pods of a class on that a host may hold, the program does not count them.
 const MANY: i64 = 10;
 /// A kind comes close if its hosts could hold so much of their price.
@@ -51,24 +54,31 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
         if active.len() * count > MOST_PAIRS {
             break;
         }
-        let Some(solved) = solve(problem, &active, start.cost.max(1) as f64) else { break };
-        let mut prices = vec![[0.0; DIMS]; problem.kinds.len()];
-        for (kind, own) in active.iter().zip(&solved.prices) {
-            prices[*kind] = *own;
-        }
+        let program = Program::new(problem, &active, start.cost.max(1) as f64);
+        let Some(mut solver) = Dealt::new(&program.dealing) else { break };
         let mut violated = Vec::new();
-        for index in (0..problem.kinds.len()).filter(|index| active.binary_search(index).is_err()) {
-            let kind = &problem.kinds[index];
-            prices[index] = fill(problem, kind, &solved.worths).prices;
-            let holds = ceiling(problem, kind, &solved.worths, &prices[index]);
-            let price = kind.price as f64 / scale;
-            if holds > price * (1.0 + VIOLATION) + VIOLATION * VIOLATION {
-                violated.push((share(holds, price), index));
+        for tolerance in [LOOSE, TOLERANCE] {
+            let solved = program.solved(problem, &solver.solve(tolerance));
+            let mut prices = vec![[0.0; DIMS]; problem.kinds.len()];
+            for (kind, own) in active.iter().zip(&solved.prices) {
+                prices[*kind] = *own;
             }
-        }
-        let proof = certify(problem, &solved.worths, &prices);
-        if proof.cost > best.as_ref().map_or(start.cost, |best| best.cost) {
-            best = Some(proof);
+            for index in (0..problem.kinds.len()).filter(|index| active.binary_search(index).is_err()) {
+                let kind = &problem.kinds[index];
+                prices[index] = fill(problem, kind, &solved.worths).prices;
+                let holds = ceiling(problem, kind, &solved.worths, &prices[index]);
+                let price = kind.price as f64 / scale;
+                if holds > price * (1.0 + VIOLATION) + VIOLATION * VIOLATION {
+                    violated.push((share(holds, price), index));
+                }
+            }
+            let proof = certify(problem, &solved.worths, &prices);
+            if proof.cost > best.as_ref().map_or(start.cost, |best| best.cost) {
+                best = Some(proof);
+            }
+            if !violated.is_empty() {
+                break;
+            }
         }
         if violated.is_empty() {
             break;
@@ -107,61 +117,90 @@ fn fullest(mut kinds: Vec<(f64, usize)>, most: usize) -> Vec<usize> {
     kinds.into_iter().take(most).map(|(_, index)| index).collect()
 }
 
-/// Solves the program with some kinds. Its columns are shares: of a class's pods, and of as many hosts as would cost
-/// `about`; its rows are of the size of one. The solver needs half the steps for that.
-fn solve(problem: &Problem, active: &[usize], about: f64) -> Option<Solved> {
-    let mut program = Columns::default();
-    let count = problem.classes.len();
-    let demands: Vec<f64> = problem.classes.iter().map(|class| class.count.max(1) as f64).collect();
-    let price = |kind: usize| problem.kinds[kind].price as f64;
-    // By kind of the program: how many hosts one stands for, and its column.
-    let hosts: Vec<(f64, usize)> = active
-        .iter()
-        .map(|kind| if price(*kind) > 0.0 { (about / price(*kind), 1.0) } else { (1.0, 0.0) })
-        .map(|(hosts, cost)| (hosts, program.column(cost)))
-        .collect();
-    let spare: Vec<usize> =
-        (0..count).map(|class| program.column(demands[class] * problem.alone(class) / about)).collect();
-    // By kind of the program: classes that it takes, and their columns.
-    let mut dealt: Vec<Vec<(usize, usize)>> = Vec::new();
-    for kind in active {
-        let takes = (0..count).filter(|class| problem.kinds[*kind].most[*class] > 0);
-        dealt.push(takes.map(|class| (class, program.column(0.0))).collect());
+/// Classes that the program need not tell apart: equal in what they ask for and in where they may run. Those that are
+/// counted must be as many, too: of equal numbers each gets an equal part.
+fn alike(problem: &Problem, active: &[usize]) -> Vec<Vec<usize>> {
+    let mut alike: BTreeMap<(Amounts, i64, Vec<i64>, i64), Vec<usize>> = BTreeMap::new();
+    for (class, demand) in problem.classes.iter().enumerate() {
+        let most: Vec<i64> = active.iter().map(|kind| problem.kinds[*kind].most[class].min(MANY)).collect();
+        let counted = most.iter().any(|most| (1..MANY).contains(most));
+        let count = if counted { demand.count } else { 0 };
+        alike.entry((demand.request, problem.alone(class), most, count)).or_default().push(class);
     }
-    let mut takers: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (class, column) in dealt.iter().flatten() {
-        takers[*class].push(*column);
+    alike.into_values().collect()
+}
+
+/// The program with some kinds.
+struct Program<'a> {
+    active: &'a [usize],
+    about: f64,
+    /// Classes that are one.
+    alike: Vec<Vec<usize>>,
+    /// Of those, how many pods.
+    demands: Vec<f64>,
+    /// By kind of the program: how many hosts one stands for.
+    numbers: Vec<f64>,
+    /// By kind of the program: the resources that bind somebody.
+    rooms: Vec<Vec<usize>>,
+    dealing: Dealing,
+}
+
+impl<'a> Program<'a> {
+    /// Its columns are shares: of a class's pods, and of as many hosts as would cost `about`; its rows are of the size of
+    /// one. The solver needs fewer steps for that.
+    fn new(problem: &Problem, active: &'a [usize], about: f64) -> Self {
+        let alike = alike(problem, active);
+        let pods = |members: &Vec<usize>| members.iter().map(|class| problem.classes[*class].count).sum::<i64>();
+        let demands: Vec<f64> = alike.iter().map(|members| pods(members).max(1) as f64).collect();
+        let (mut numbers, mut rooms, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        for kind in active.iter().map(|kind| &problem.kinds[*kind]) {
+            let (number, price) = if kind.price > 0 { (about / kind.price as f64, 1.0) } else { (1.0, 0.0) };
+            let asked = |dim: usize| {
+                problem.classes.iter().zip(&kind.most).any(|(class, most)| *most > 0 && class.request[dim] > 0)
+            };
+            let own: Vec<usize> =
+                (0..problem.dims).filter(|dim| kind.capacity[*dim] < UNBOUNDED && asked(*dim)).collect();
+            let limit = kind.limit.map(|limit| limit.max(1) as f64 / number);
+            kinds.push(Hosts { price, limit, rooms: own.len() });
+            numbers.push(number);
+            rooms.push(own);
+        }
+        let pods = |(members, demand): (&Vec<usize>, &f64)| {
+            let class = *members.first()?;
+            let request = &problem.classes[class].request;
+            let taker = |(place, kind): (usize, &usize)| {
+                let kind = &problem.kinds[*kind];
+                let number = numbers[place];
+                let mut shares = [0.0; DIMS];
+                for (share, dim) in shares.iter_mut().zip(&rooms[place]) {
+                    *share = request[*dim] as f64 * demand / (kind.capacity[*dim].max(1) as f64 * number);
+                }
+                let most = kind.most[class];
+                let share = || most as f64 * members.len() as f64 * number / demand;
+                (most > 0).then(|| Taker { kind: place, shares, most: (most < MANY).then(share) })
+            };
+            let takers = active.iter().enumerate().filter_map(taker).collect();
+            Some(Pods { alone: demand * problem.alone(class) as f64 / about, takers })
+        };
+        let classes = alike.iter().zip(&demands).filter_map(pods).collect();
+        Self { active, about, alike, demands, numbers, rooms, dealing: Dealing { kinds, classes } }
     }
-    for (class, columns) in takers.into_iter().enumerate() {
-        program.row(-1.0, columns.into_iter().chain([spare[class]]).map(|column| (column, -1.0)));
-    }
-    let mut binding: Vec<(usize, usize, usize, f64)> = Vec::new();
-    for (place, kind) in active.iter().enumerate() {
-        let kind = &problem.kinds[*kind];
-        let (number, host) = hosts[place];
-        for dim in (0..problem.dims).filter(|dim| kind.capacity[*dim] < UNBOUNDED) {
-            let capacity = kind.capacity[dim].max(1) as f64 * number;
-            let asks = dealt[place].iter().filter(|(class, _)| problem.classes[*class].request[dim] > 0);
-            let share = |class: usize| problem.classes[class].request[dim] as f64 * demands[class] / capacity;
-            let terms: Vec<(usize, f64)> = asks.map(|(class, column)| (*column, share(*class))).collect();
-            if !terms.is_empty() {
-                let row = program.row(0.0, terms.into_iter().chain([(host, -1.0)]));
-                binding.push((row, place, dim, capacity));
+
+    fn solved(&self, problem: &Problem, found: &Worths) -> Solved {
+        let dearest = problem.dearest() as f64;
+        let mut worths = vec![0.0; problem.classes.len()];
+        for ((members, demand), worth) in self.alike.iter().zip(&self.demands).zip(&found.pods) {
+            for class in members {
+                worths[*class] = worth * self.about / demand / dearest;
             }
         }
-        for (class, column) in dealt[place].iter().filter(|(class, _)| kind.most[*class] < MANY) {
-            program.row(0.0, [(*column, 1.0), (host, -(kind.most[*class] as f64) * number / demands[*class])]);
+        let mut prices = vec![[0.0; DIMS]; self.active.len()];
+        for (place, own) in self.rooms.iter().enumerate() {
+            for (dim, price) in own.iter().zip(&found.rooms[place]) {
+                let capacity = problem.kinds[self.active[place]].capacity[*dim].max(1) as f64 * self.numbers[place];
+                prices[place][*dim] = price * self.about / capacity / dearest;
+            }
         }
-        if let Some(limit) = kind.limit {
-            program.row(1.0, [(host, number / (limit.max(1) as f64))]);
-        }
+        Solved { worths, prices }
     }
-    let duals = program.solve()?.worth;
-    let dearest = problem.dearest() as f64;
-    let worths = (0..count).map(|class| duals[class].max(0.0) * about / demands[class] / dearest).collect();
-    let mut prices = vec![[0.0; DIMS]; active.len()];
-    for (row, place, dim, capacity) in binding {
-        prices[place][dim] = duals[row].max(0.0) * about / capacity / dearest;
-    }
-    Some(Solved { worths, prices })
 }

@@ -8,23 +8,34 @@
 //!
 //! The fillings that the program uses are also where a search may begin.
 
+use super::prices;
 use super::problem::{KindKey, Problem};
 use super::program::Columns;
 use super::proof::{Proof, conclude, rounded, unit};
 use super::volume::NANO;
 use super::whole;
 
-/// Most classes for which this is tried: with more there are too many ways to fill a host to rule all of them out.
-const MOST_CLASSES: usize = 40;
+/// Up to so many classes it is tried in any case, and up to so many where pods are large: where the hosts that matter
+/// hold no more than so many of them on average. With more there are too many ways to fill a host to rule all of them
+/// out, and hosts that hold many pods can be filled.
+const FEW_CLASSES: usize = 40;
+const MOST_CLASSES: usize = 250;
+const LARGE: f64 = 4.0;
+/// A kind of host matters if it holds so much of its price.
+const MATTERS: f64 = 0.97;
 /// Most programs, and most fillings in one.
 const MOST_ROUNDS: usize = 150;
 const MOST_FILLINGS: usize = 3_000;
+/// Fillings of one kind that a round takes in at most, and that the first program has.
+const MORE_FILLINGS: usize = 8;
+const FIRST_FILLINGS: usize = 3;
 /// Branches for one host, and for all of them together.
 const NODES: u64 = 20_000;
-const WORK: u64 = 20_000_000;
-/// How far from the best proven ones a program may propose worths, at first, as a share of them; twice as far
-/// whenever nothing is found there.
+const WORK: u64 = 10_000_000;
+/// How far from the best proven ones a program may propose worths, at first, as a share of them; further by
+/// a factor whenever nothing is found there.
 const AWAY: f64 = 0.05;
+const FURTHER: f64 = 4.0;
 /// The same as a share of the most that a pod may be worth, so that what was proven nothing may rise.
 const AWAY_OF_MOST: f64 = 0.005;
 const FURTHEST: f64 = 2.0;
@@ -56,13 +67,15 @@ struct Row {
 pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<Filling>) {
     let scale = unit(problem);
     let mut work = WORK;
-    if problem.classes.len() > MOST_CLASSES {
+    let count = problem.classes.len();
+    if count > MOST_CLASSES || count > FEW_CLASSES && pods_of_a_host(problem, start) > LARGE {
         return (None, Vec::new());
     }
     let mut rows: Vec<Row> = Vec::new();
     for (kind, of) in problem.kinds.iter().enumerate() {
         let filling = whole::fill(problem, of, &start.worth, 0, &mut NODES.min(work));
-        rows.extend(filling.counts.map(|counts| Row { kind, counts: floats(&counts) }));
+        let best = filling.counts.iter().rev().take(FIRST_FILLINGS);
+        rows.extend(best.map(|counts| Row { kind, counts: floats(counts) }));
     }
     let mut best: Option<Proof> = None;
     let mut proven = start.cost;
@@ -85,7 +98,8 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<F
             let filling = whole::fill(problem, of, &worth, enough, &mut left);
             work -= given - left;
             ceilings.push(filling.ceiling);
-            let found = filling.counts.map(|counts| floats(&counts)).or(filling.parts);
+            let whole = filling.counts.iter().rev().take(MORE_FILLINGS);
+            let found = whole.map(|counts| floats(counts)).chain(filling.parts);
             let value =
                 |counts: &[f64]| -> f64 { counts.iter().zip(&worths).map(|(count, worth)| count * worth).sum() };
             let allowed = of.price as f64 / problem.dearest() as f64 * (1.0 + VIOLATION);
@@ -101,7 +115,7 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<F
             if away >= FURTHEST {
                 break;
             }
-            away *= 2.0;
+            away *= FURTHER;
         }
     }
     let fillings = rows.iter().zip(used).filter(|(_, hosts)| *hosts > UNUSED).map(|(row, hosts)| {
@@ -110,6 +124,20 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<F
         Filling { of: problem.kinds[row.kind].of, pods, hosts }
     });
     (best, fillings.collect())
+}
+
+/// How many pods a host holds in the mean of the kinds that matter, by parts of pods.
+fn pods_of_a_host(problem: &Problem, start: &Proof) -> f64 {
+    let worths: Vec<f64> = start.worth.iter().map(|worth| *worth as f64).collect();
+    let mut hosts = Vec::new();
+    for kind in problem.kinds.iter().filter(|kind| kind.price > 0) {
+        let counts = prices::fill(problem, kind, &worths).counts;
+        let holds: f64 = counts.iter().zip(&worths).map(|(count, worth)| count * worth).sum();
+        if holds > kind.price as f64 * NANO as f64 * MATTERS {
+            hosts.push(counts.iter().sum::<f64>());
+        }
+    }
+    hosts.iter().sum::<f64>() / hosts.len().max(1) as f64
 }
 
 fn floats(counts: &[i64]) -> Vec<f64> {
@@ -127,7 +155,7 @@ fn solve(problem: &Problem, rows: &[Row], centre: &[f64], away: f64) -> Option<(
     let mut demands = Vec::new();
     for (class, demand) in problem.classes.iter().enumerate() {
         let count = demand.count.max(1) as f64;
-        let alone = problem.alone(class) / dearest;
+        let alone = problem.alone(class) as f64 / dearest;
         let high = (centre[class] * (1.0 + away) + alone * AWAY_OF_MOST * away / AWAY).min(alone.max(centre[class]));
         let low = centre[class] * (1.0 - away).max(0.0);
         let (spare, over) = (program.column(high), program.column(-low));

@@ -3,7 +3,7 @@
 //! Pods that only few machine types take may be worth more per unit than those that run anywhere. A
 //! host's own prices must not be below those of any group that it takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem as Program, Variable};
 
@@ -35,7 +35,13 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         group_of.push(*groups.entry(problem.takers(class)).or_insert(next));
     }
     let (dims, largest) = (problem.priced_dims(), problem.largest());
-    if groups.len() * problem.kinds.len() * dims.len() > MOST_ROWS {
+    // By kind: the groups that it takes. Kinds that take the same have the same prices, those of the dearest group.
+    let guests: Vec<Vec<usize>> = (0..problem.kinds.len())
+        .map(|kind| groups.iter().filter(|(row, _)| row[kind]).map(|(_, group)| *group).collect())
+        .collect();
+    let mut shared: BTreeMap<&Vec<usize>, Vec<Variable>> = BTreeMap::new();
+    let alike: BTreeSet<&Vec<usize>> = guests.iter().collect();
+    if alike.iter().map(|guests| guests.len()).sum::<usize>() * dims.len() + problem.kinds.len() > MOST_ROWS {
         return None;
     }
     let scale = problem.kinds.iter().map(|kind| kind.price).max()?.max(1) as f64;
@@ -62,13 +68,17 @@ pub(super) fn propose(problem: &Problem) -> Option<Proposal> {
         .map(|(left, cover)| program.add_var(*left as f64 / pods, (0.0, *cover as f64 / scale)))
         .collect();
     let mut price: Vec<Vec<Variable>> = Vec::new();
-    for (index, kind) in problem.kinds.iter().enumerate() {
-        let own: Vec<Variable> = dims.iter().map(|_| program.add_var(0.0, (0.0, 1e4))).collect();
-        for row in groups.iter().filter(|(row, _)| row[index]).map(|(_, group)| &worth[*group]) {
-            for (above, below) in own.iter().zip(row) {
-                program.add_constraint([(*above, 1.0), (*below, -1.0)], ComparisonOp::Ge, 0.0);
+    for (kind, takes) in problem.kinds.iter().zip(&guests) {
+        let own = shared.entry(takes).or_insert_with(|| {
+            let own: Vec<Variable> = dims.iter().map(|_| program.add_var(0.0, (0.0, 1e4))).collect();
+            for row in takes.iter().map(|group| &worth[*group]) {
+                for (above, below) in own.iter().zip(row) {
+                    program.add_constraint([(*above, 1.0), (*below, -1.0)], ComparisonOp::Ge, 0.0);
+                }
             }
-        }
+            own
+        });
+        let own = own.clone();
         let shares = dims.iter().map(|dim| kind.capacity[*dim] as f64 / largest[*dim] as f64);
         let mut row: Vec<(Variable, f64)> =
             own.iter().copied().zip(shares).filter(|(_, share)| *share > 1e-6).collect();

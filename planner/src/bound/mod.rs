@@ -7,8 +7,10 @@
 //! rounded down and capacity rounded up.
 
 mod assignment;
+mod dealing;
 mod fillings;
 mod groups;
+mod interior;
 mod prices;
 mod problem;
 mod program;

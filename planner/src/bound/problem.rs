@@ -96,9 +96,9 @@ const WORTH_OF_RARE: i64 = 4;
 impl Problem {
     /// Micro-USD per hour that a pod of a class is worth at most: alone on the cheapest kind that takes it, it is
     /// worth no more than that host.
-    pub(super) fn alone(&self, class: usize) -> f64 {
+    pub(super) fn alone(&self, class: usize) -> i64 {
         let takes = self.kinds.iter().filter(|kind| kind.limit.is_none() && kind.most[class] > 0);
-        takes.map(|kind| kind.price).min().unwrap_or_else(|| self.dearest() * WORTH_OF_RARE) as f64
+        takes.map(|kind| kind.price).min().unwrap_or_else(|| self.dearest() * WORTH_OF_RARE)
     }
 
     /// Pods for one kind of host, in four dimensions.
