@@ -9,7 +9,7 @@
 //! 2. `eligibility` says which nodes may leave and which pods may move, and how.
 //! 3. [`offers`] says which machines may be booted and what they offer once system pods run there; [`mod@pricing`]
 //!    what machines cost by the policy, and `commitments` what is paid for already.
-//! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other;
+//! 4. `model` compiles all of it into classes and indexes, `relations` and `groups` what pods mean to each other (`hooks` finds the rules about one);
 //!    `state` is a placement over that model, and `counters` count for it what those rules ask about.
 //! 5. `search` improves a placement, a large one in parts side by side; `bound` proves how far it may be from the optimum.
 //!    `placement` gives pending pods room by moving few others; `shifts` are moves of pods whose nodes stay.
@@ -45,6 +45,7 @@ mod eligibility;
 pub mod forecast;
 mod frontier;
 mod groups;
+mod hooks;
 pub mod lint;
 mod model;
 mod moves;

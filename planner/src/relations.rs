@@ -12,6 +12,7 @@ use journal_schema::plan::PlanningInput;
 use journal_schema::text::Name;
 
 use crate::availability::{Over, Rule, Rules};
+use crate::hooks::Hooks;
 use crate::model::Signature;
 use crate::rules::{
     HOSTNAME, ZONE, node_affinity_matches, pairs_and_expressions_match, repelling_taint, term_namespaces,
@@ -335,6 +336,9 @@ impl Relations {
         let mut profiles: Numbers<Profile> = Numbers(BTreeMap::new());
         let mut known: BTreeMap<(Name, Labels, bool, Owned), usize> = BTreeMap::new();
         let mut hits: BTreeMap<(Name, Labels), [Vec<usize>; 3]> = BTreeMap::new();
+        let hooks = |terms| Hooks::new(<[TermKey]>::iter(terms).map(|t| t.selector.as_ref().map(|s| &s.labels)));
+        let (anti_hooks, affinity_hooks) = (hooks(anti), hooks(affinity));
+        let spread_hooks = Hooks::new(spreads.iter().map(|s| s.selector.as_ref().map(|s| &s.labels)));
         for ((pod, _), own) in pods.iter().zip(owned) {
             let labels: Labels = pod
                 .labels
@@ -355,14 +359,14 @@ impl Relations {
                         term.namespaces.as_ref().is_none_or(|n| n.binary_search(&pod.key.namespace).is_ok())
                             && term.selector.as_ref().is_some_and(|s| matches(s, &labels))
                     };
-                    let indices = |terms: &[TermKey]| {
-                        terms.iter().enumerate().filter(|(_, t)| hit(t)).map(|(i, _)| i).collect::<Vec<_>>()
+                    let indices = |terms: &[TermKey], hooks: &Hooks<'_>| {
+                        hooks.about(&labels).into_iter().filter(|i| hit(&terms[*i])).collect()
                     };
                     let counted = |s: &SpreadKey| {
                         s.namespace == pod.key.namespace && s.selector.as_ref().is_some_and(|x| matches(x, &labels))
                     };
-                    let spread = spreads.iter().enumerate().filter(|(_, s)| counted(s)).map(|(i, _)| i).collect();
-                    [indices(anti), indices(affinity), spread]
+                    let spread = spread_hooks.about(&labels).into_iter().filter(|i| counted(&spreads[*i])).collect();
+                    [indices(anti, &anti_hooks), indices(affinity, &affinity_hooks), spread]
                 })
                 .clone();
             let mut profile = Profile {

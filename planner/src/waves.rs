@@ -125,10 +125,15 @@ impl<'m, 'a> Waves<'m, 'a> {
         let model = self.state.model;
         let mut homes = self.homes.remove(&class)?;
         let home = |item: &usize| model.items[*item].home;
-        homes.sort_by_cached_key(|item| {
-            let crowd = home(item).map_or(0, |home| self.state.crowd(class, home));
-            (home(item).map_or(0, |home| self.wanted_beside(class, home, host)), crowd, Reverse(*item))
-        });
+        if model.relations.profiles[model.classes[class].profile].spread_own.is_empty() {
+            // It is all the same from where they come: in order once, they stay so.
+            homes.sort_unstable_by_key(|item| Reverse(*item));
+        } else {
+            homes.sort_by_cached_key(|item| {
+                let crowd = home(item).map_or(0, |home| self.state.crowd(class, home));
+                (home(item).map_or(0, |home| self.wanted_beside(class, home, host)), crowd, Reverse(*item))
+            });
+        }
         let sent = self.send_one_of(&mut homes, class, host);
         self.homes.insert(class, homes);
         if sent.is_some()

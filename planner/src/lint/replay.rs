@@ -43,12 +43,11 @@ impl Start {
         let mut snapshot = Snapshot::new(&input.cluster);
         let mut machines = BTreeMap::new();
         let pools: BTreeMap<_, &Pool> = input.pools.iter().map(|pool| (&pool.id, pool)).collect();
-        let mut alike: BTreeMap<&PoolId, Newcomer> = BTreeMap::new();
+        let newcomers = Newcomers::new(input);
         for machine in &planned.plan.add {
             // A machine of an unknown pool is reported elsewhere; nothing can be put on it.
             if let Some(pool) = pools.get(&machine.pool).copied() {
-                let newcomer = alike.entry(&pool.id).or_insert_with(|| Newcomer::new(input, pool));
-                machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool, newcomer));
+                machines.insert(machine.slot, boot(input, &mut snapshot, machine, pool, &newcomers));
             }
         }
         for removed in &planned.plan.remove {
@@ -72,22 +71,76 @@ impl Start {
     }
 }
 
-/// What machines of a pool have in common.
-struct Newcomer {
-    /// What its static pods ask for.
-    static_pods: Vec<PodSpecFact>,
-    /// Attach limits by driver, where they are known.
-    attach_limits: Option<BTreeMap<Name, i64>>,
+/// What is expected of new machines, by the nodes that are there.
+struct Newcomers<'a> {
+    /// What static pods take at least on every node of a pool.
+    of_pool: BTreeMap<&'a PoolId, Resources>,
+    /// The same of every node of the cluster: for a pool that has none yet.
+    of_any: Option<Resources>,
+    /// The smallest attach limits by machine type and driver, where they are known.
+    attach_limits: BTreeMap<&'a str, BTreeMap<Name, i64>>,
 }
 
-impl Newcomer {
-    fn new(input: &PlanningInput, pool: &Pool) -> Self {
-        Self { static_pods: static_pods(input, pool), attach_limits: attach_limits(input, pool) }
+impl<'a> Newcomers<'a> {
+    fn new(input: &'a PlanningInput) -> Self {
+        let mut sums: BTreeMap<&Name, Resources> =
+            input.cluster.nodes.keys().map(|name| (name, Resources::default())).collect();
+        for pod in input.cluster.pods.values().filter(|pod| pod.mirror && !pod.finished()) {
+            if let Some(sum) = pod.node.as_ref().and_then(|node| sums.get_mut(node)) {
+                sum.add(&pod.spec.requests);
+            }
+        }
+        let mut newcomers = Self { of_pool: BTreeMap::new(), of_any: None, attach_limits: BTreeMap::new() };
+        for (node, sum) in input.cluster.nodes.values().zip(sums.into_values()) {
+            if let Some(pool) = costs::pool(input, node) {
+                let least = newcomers.of_pool.remove(&pool.id);
+                newcomers.of_pool.insert(&pool.id, least_of(least, &sum));
+            }
+            newcomers.of_any = Some(least_of(newcomers.of_any, &sum));
+            if let Some(csi_node) = input.cluster.csi_nodes.get(&node.name) {
+                let least = newcomers.attach_limits.entry(costs::machine_type(node)).or_default();
+                for (driver, limit) in &csi_node.limits {
+                    let entry = least.entry(driver.clone()).or_insert(*limit);
+                    *entry = (*entry).min(*limit);
+                }
+            }
+        }
+        newcomers
+    }
+
+    /// What the static pods of a machine of this pool ask for.
+    fn static_pods(&self, pool: &Pool) -> impl Iterator<Item = PodSpecFact> {
+        let least = self.of_pool.get(&pool.id).or(self.of_any.as_ref()).cloned().unwrap_or_default();
+        // The sum is put on the first; the others only take their place among the pods.
+        (0..least.pods.max(0)).map(move |number| {
+            let requests = if number == 0 { least.clone() } else { Resources::default() };
+            PodSpecFact { requests: Resources { pods: 1, ..requests }, ..PodSpecFact::default() }
+        })
     }
 }
 
+/// The least of each resource that is wanted everywhere.
+fn least_of(least: Option<Resources>, other: &Resources) -> Resources {
+    least.map_or_else(
+        || other.clone(),
+        |least| Resources {
+            cpu: least.cpu.min(other.cpu),
+            memory: least.memory.min(other.memory),
+            ephemeral: least.ephemeral.min(other.ephemeral),
+            pods: least.pods.min(other.pods),
+            extended: BTreeMap::new(),
+        },
+    )
+}
+
 /// Puts a new machine into the snapshot, with the system pods that start on it by themselves.
-fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, pool: &Pool, newcomer: &Newcomer) -> Name {
+fn boot(
+    input: &PlanningInput,
+    snapshot: &mut Snapshot,
+    machine: &NodeToAdd,
+    pool: &Pool,
+    newcomers: &Newcomers<'_>,
+) -> Name {
     let name = newcomer::machine_name(machine.slot);
     let mut labels = pool.labels.clone();
     for (key, value) in [
@@ -100,10 +153,10 @@ fn boot(input: &PlanningInput, snapshot: &mut Snapshot, machine: &NodeToAdd, poo
     }
     let node = newcomer::node(&name, labels, pool.taints.clone(), pool.allocatable.clone(), input.now);
     snapshot.put_node(node.clone());
-    for (number, spec) in daemons(input, &node).into_iter().chain(newcomer.static_pods.iter().cloned()).enumerate() {
+    for (number, spec) in daemons(input, &node).into_iter().chain(newcomers.static_pods(pool)).enumerate() {
         snapshot.bind(newcomer::system_pod(&name, number, spec), &name);
     }
-    if let Some(limits) = &newcomer.attach_limits {
+    if let Some(limits) = newcomers.attach_limits.get(pool.machine_type.as_str()) {
         snapshot.set_attach_limits(name.clone(), limits.clone());
     }
     name
@@ -142,52 +195,6 @@ fn daemons(input: &PlanningInput, node: &NodeFact) -> Vec<PodSpecFact> {
             ..PodSpecFact::default()
         })
         .collect()
-}
-
-/// What static pods take at least on every node of the pool; while it has none, on every node of
-/// the cluster.
-fn static_pods(input: &PlanningInput, pool: &Pool) -> Vec<PodSpecFact> {
-    let same_pool = |node: &&NodeFact| costs::pool(input, node).is_some_and(|own| own.id == pool.id);
-    let any = input.cluster.nodes.values().any(|node| same_pool(&node));
-    let mut sums: BTreeMap<&Name, Resources> = BTreeMap::new();
-    for node in input.cluster.nodes.values().filter(|node| !any || same_pool(node)) {
-        sums.insert(&node.name, Resources::default());
-    }
-    for pod in input.cluster.pods.values().filter(|pod| pod.mirror && !pod.finished()) {
-        if let Some(sum) = pod.node.as_ref().and_then(|node| sums.get_mut(node)) {
-            sum.add(&pod.spec.requests);
-        }
-    }
-    let least = sums.into_values().reduce(|left, right| Resources {
-        cpu: left.cpu.min(right.cpu),
-        memory: left.memory.min(right.memory),
-        ephemeral: left.ephemeral.min(right.ephemeral),
-        pods: left.pods.min(right.pods),
-        extended: BTreeMap::new(),
-    });
-    let pods = least.as_ref().map_or(0, |least| least.pods.max(0));
-    let mut specs = Vec::new();
-    for number in 0..pods {
-        // The sum is put on the first; the others only take their place among the pods.
-        let requests = if number == 0 { least.clone().unwrap_or_default() } else { Resources::default() };
-        specs.push(PodSpecFact { requests: Resources { pods: 1, ..requests }, ..PodSpecFact::default() });
-    }
-    specs
-}
-
-/// The smallest attach limits of the nodes of the same machine type, by driver.
-fn attach_limits(input: &PlanningInput, pool: &Pool) -> Option<BTreeMap<Name, i64>> {
-    let mut limits: Option<BTreeMap<Name, i64>> = None;
-    for node in input.cluster.nodes.values().filter(|node| costs::machine_type(node) == pool.machine_type.as_str()) {
-        if let Some(csi_node) = input.cluster.csi_nodes.get(&node.name) {
-            let least = limits.get_or_insert_default();
-            for (driver, limit) in &csi_node.limits {
-                let entry = least.entry(driver.clone()).or_insert(*limit);
-                *entry = (*entry).min(*limit);
-            }
-        }
-    }
-    limits
 }
 
 /// Each pod goes where the plan says.

@@ -126,30 +126,49 @@ fn others_term_matches(snapshot: &Snapshot, owned: &OwnedTerm, pod: &PodFact) ->
     pod_term_matches(&owned.term, &owned.namespace, namespace, &pod.labels, Some(labels))
 }
 
-/// Scores of nodes by preferred terms, the pod's own and those of the pods that are there, and by
-/// their required affinity; normalised to 0–100. `None` when there is none at all.
-pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[(&NodeFact, &NodeState)]) -> Option<Vec<i64>> {
-    let mut weights: BTreeMap<Domain, i64> = BTreeMap::new();
-    for (weight, term) in &pod.spec.pod_preferences {
-        for (kind, places) in selected(snapshot, Some(term)) {
-            if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
-                add(&mut weights, snapshot, &term.topology_key, places, i64::from(*weight));
+/// What the preferred terms of a pod and of those that are there, and their required affinity, are worth in each
+/// domain.
+pub(super) struct Preferences {
+    weights: BTreeMap<Domain, i64>,
+    keys: BTreeSet<u32>,
+}
+
+impl Preferences {
+    /// `None` when there is none at all, and the plugin stays silent.
+    pub(super) fn new(snapshot: &Snapshot, pod: &PodFact) -> Option<Self> {
+        let mut weights: BTreeMap<Domain, i64> = BTreeMap::new();
+        for (weight, term) in &pod.spec.pod_preferences {
+            for (kind, places) in selected(snapshot, Some(term)) {
+                if own_term_matches(snapshot, term, pod, &kind.namespace, &kind.labels) {
+                    add(&mut weights, snapshot, &term.topology_key, places, i64::from(*weight));
+                }
             }
         }
-    }
-    for ((owned, weight), places) in snapshot.weighing_for(&pod.labels) {
-        if others_term_matches(snapshot, owned, pod) {
-            add(&mut weights, snapshot, &owned.term.topology_key, places, *weight);
+        for ((owned, weight), places) in snapshot.weighing_for(&pod.labels) {
+            if others_term_matches(snapshot, owned, pod) {
+                add(&mut weights, snapshot, &owned.term.topology_key, places, *weight);
+            }
         }
+        let keys: BTreeSet<u32> = weights.keys().map(|(key, _)| *key).collect();
+        (!keys.is_empty()).then_some(Self { weights, keys })
     }
-    if weights.is_empty() {
-        return None;
+
+    /// What a node is worth.
+    pub(super) fn of(&self, state: &NodeState) -> i64 {
+        self.keys.iter().filter_map(|key| self.weights.get(&(*key, state.domain(*key)?))).sum()
     }
-    let keys: BTreeSet<u32> = weights.keys().map(|(key, _)| *key).collect();
-    let of_node = |(_, state): &(&NodeFact, &NodeState)| -> i64 {
-        keys.iter().filter_map(|key| weights.get(&(*key, state.domain(*key)?))).sum()
-    };
-    let raw: Vec<i64> = nodes.iter().map(of_node).collect();
+
+    /// What no node is worth more than.
+    pub(super) fn most(&self) -> i64 {
+        let most = |key: &u32| self.weights.range((*key, 0)..=(*key, u32::MAX)).map(|(_, weight)| *weight).max();
+        self.keys.iter().filter_map(most).map(|weight| weight.max(0)).sum()
+    }
+}
+
+/// Scores of nodes, normalised to 0–100. `None` when the plugin stays silent.
+pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[(&NodeFact, &NodeState)]) -> Option<Vec<i64>> {
+    let preferences = Preferences::new(snapshot, pod)?;
+    let raw: Vec<i64> = nodes.iter().map(|(_, state)| preferences.of(state)).collect();
     Some(normalise_affinity(&raw))
 }
 

@@ -9,6 +9,7 @@ use journal_schema::text::Name;
 use super::affinity::RequiredTerms;
 use super::node_rules::{node_affinity, node_ports, node_unschedulable, resources_fit, taint_toleration};
 use super::score::{self, Score};
+use super::shortcut;
 use super::snapshot::{NodeState, Snapshot};
 use super::spread::HardSpread;
 use super::volumes::{resolve, volume_limits, volumes_reach};
@@ -85,6 +86,15 @@ impl<'a> Cycle<'a> {
     /// # Errors
     /// When the pod fits nowhere: each node and the first rule that it breaks.
     pub fn choose(&self) -> Result<Name, Vec<(Name, Reason)>> {
+        let fits = |fact: &NodeFact, state: &NodeState| self.filter_known(fact, state).is_ok();
+        match shortcut::choose(self.snapshot, self.pod, fits) {
+            Some(node) => Ok(node.clone()),
+            None => self.choose_of_all(),
+        }
+    }
+
+    /// The same by every node's score, which is what the choice means.
+    fn choose_of_all(&self) -> Result<Name, Vec<(Name, Reason)>> {
         let feasible: Vec<(&NodeFact, &NodeState)> = self
             .snapshot
             .at_a_glance(&self.pod.spec)

@@ -19,6 +19,9 @@
 //! | InterPodAffinity | yes | 2 | `affinity` |
 //! | NodeResourcesBalancedAllocation | | 1 | `score` |
 //!
+//! What is chosen is the best of all nodes' scores. Where a plan leads the scheduler, to few open nodes among many that
+//! it avoids, `shortcut` proves the same choice from the open ones, with bounds of soft spreading by `spread_bounds`.
+//!
 //! Recorded answers of the real plugins are among the tests, and where a real scheduler on a control plane put
 //! the pods of random clusters. Differences from the real one, all
 //! deliberate:
@@ -48,8 +51,11 @@ pub(crate) mod matching;
 pub(crate) mod newcomer;
 mod node_rules;
 mod score;
+mod shortcut;
 mod snapshot;
 pub(crate) mod spread;
+mod spread_bounds;
+mod taints;
 mod volumes;
 
 pub use cycle::Cycle;

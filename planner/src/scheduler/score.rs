@@ -1,6 +1,6 @@
 //! Scores of nodes that a pod fits, by the default plugins and weights.
 
-use journal_schema::facts::{NodeFact, PodFact, TaintEffect};
+use journal_schema::facts::{NodeFact, PodFact, Taint, TaintEffect};
 use journal_schema::text::Name;
 
 use super::matching::{node_term_matches, tolerates};
@@ -8,12 +8,12 @@ use super::snapshot::{NodeState, Snapshot, scored_requests};
 use super::{affinity, spread};
 
 /// Every plugin's score lies between 0 and this.
-const MAX_SCORE: i64 = 100;
+pub(super) const MAX_SCORE: i64 = 100;
 
-const TAINT_TOLERATION_WEIGHT: i64 = 3;
-const NODE_AFFINITY_WEIGHT: i64 = 2;
-const SPREAD_WEIGHT: i64 = 2;
-const POD_AFFINITY_WEIGHT: i64 = 2;
+pub(super) const TAINT_TOLERATION_WEIGHT: i64 = 3;
+pub(super) const NODE_AFFINITY_WEIGHT: i64 = 2;
+pub(super) const SPREAD_WEIGHT: i64 = 2;
+pub(super) const POD_AFFINITY_WEIGHT: i64 = 2;
 const FIT_WEIGHT: i64 = 1;
 const BALANCE_WEIGHT: i64 = 1;
 
@@ -54,7 +54,8 @@ pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, states: &[(&NodeFact, &N
     let facts: Vec<&NodeFact> = states.iter().map(|(fact, _)| *fact).collect();
     let silent = || vec![0; facts.len()];
 
-    let taint_toleration = normalise(facts.iter().map(|node| intolerable_preferences(pod, node)).collect(), true);
+    let taint_toleration =
+        normalise(facts.iter().map(|node| intolerable_preferences(pod, &node.taints)).collect(), true);
     let node_affinity = normalise(facts.iter().map(|node| preferred_weight(pod, node)).collect(), false);
     let spread = spread::score(snapshot, pod, states).unwrap_or_else(silent);
     let pod_affinity = affinity::score(snapshot, pod, states).unwrap_or_else(silent);
@@ -75,9 +76,8 @@ pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, states: &[(&NodeFact, &N
 }
 
 /// PreferNoSchedule taints of a node that the pod's tolerations do not cover.
-fn intolerable_preferences(pod: &PodFact, node: &NodeFact) -> i64 {
-    let count = node
-        .taints
+pub(super) fn intolerable_preferences(pod: &PodFact, taints: &[Taint]) -> i64 {
+    let count = taints
         .iter()
         .filter(|taint| match taint.effect {
             TaintEffect::PreferNoSchedule => !tolerates(&pod.spec.tolerations, taint),
@@ -88,13 +88,23 @@ fn intolerable_preferences(pod: &PodFact, node: &NodeFact) -> i64 {
 }
 
 /// Weights of the preferred node affinity terms that match.
-fn preferred_weight(pod: &PodFact, node: &NodeFact) -> i64 {
+pub(super) fn preferred_weight(pod: &PodFact, node: &NodeFact) -> i64 {
     pod.spec
         .node_preferences
         .iter()
         .filter(|(_, term)| node_term_matches(term, node))
         .map(|(weight, _)| i64::from(*weight))
         .sum()
+}
+
+/// What the two plugins that look at the node's own room add to its total.
+pub(super) fn room(pod: &PodFact, node: &NodeFact, state: &NodeState) -> i64 {
+    FIT_WEIGHT * least_allocated(pod, node, state) + BALANCE_WEIGHT * balanced(pod, node, state)
+}
+
+/// The most that they add to any node's, where no pod asks for less than nothing.
+pub(super) fn most_room(pod: &PodFact) -> i64 {
+    MAX_SCORE * if is_balanced(pod) { FIT_WEIGHT + BALANCE_WEIGHT } else { FIT_WEIGHT }
 }
 
 /// Share of CPU and memory left free after the pod, their mean, rounded down twice as the plugin
@@ -119,13 +129,19 @@ fn share(part: i64, whole: i64) -> i64 {
     i64::try_from(i128::from(part) * i128::from(MAX_SCORE) / i128::from(whole)).unwrap_or(0)
 }
 
+/// Whether the balance of CPU and memory is looked at: a pod that asks for neither does not change it.
+fn is_balanced(pod: &PodFact) -> bool {
+    let wanted = &pod.spec.requests;
+    wanted.cpu.0 != 0 || wanted.memory.0 != 0
+}
+
 /// How much the pod improves the balance of CPU and memory: 50 is worst, about 75 no change, 100
 /// best. A pod that asks for neither is not scored.
 fn balanced(pod: &PodFact, node: &NodeFact, state: &NodeState) -> i64 {
-    let wanted = &pod.spec.requests;
-    if wanted.cpu.0 == 0 && wanted.memory.0 == 0 {
+    if !is_balanced(pod) {
         return 0;
     }
+    let wanted = &pod.spec.requests;
     let capacity = [node.allocatable.cpu.0, node.allocatable.memory.0];
     let without = balance([state.used.cpu.0, state.used.memory.0], capacity);
     let with = balance([(state.used.cpu + wanted.cpu).0, (state.used.memory + wanted.memory).0], capacity);

@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use journal_schema::facts::{
-    Key, Kind, Labels, NodeFact, Object, PodFact, PodSpecFact, PodTerm, PvFact, Selector, Taint, TaintEffect,
-    WorkloadFact, WorkloadId, WorkloadKind,
+    Key, Kind, Labels, NodeFact, Object, PodFact, PodSpecFact, PodTerm, PvFact, Selector, WorkloadFact, WorkloadId,
+    WorkloadKind,
 };
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
@@ -21,6 +21,7 @@ use super::cycle::Cycle;
 use super::kinds::{KindNumber, Kinds, Places, add, hook_of};
 use super::matching::untolerated;
 use super::score::Score;
+use super::taints::{Shown, Taints, TaintsNumber};
 
 /// What a container without a CPU request counts as when nodes are scored.
 const DEFAULT_CPU: MilliCpu = MilliCpu(100);
@@ -39,12 +40,14 @@ pub struct Snapshot {
     slots: Vec<NodeState>,
     /// By place: what refuses most pods.
     glances: Vec<Glance>,
-    /// Numbers of the sets of taints that keep pods off a node.
-    taints: BTreeMap<Vec<Taint>, u32>,
+    /// The taints of the known nodes.
+    pub(super) taints: Taints,
     /// Places that no node has.
     free: Vec<usize>,
     topology: Topology,
     pub(super) pods: BTreeMap<Key, BoundPod>,
+    /// How many bound pods ask for less than nothing, which no API server lets through.
+    in_debt: usize,
     /// Where the bound pods are, by what selectors see of them.
     pub(super) kinds: Kinds,
     /// Where the required anti-affinity terms of the bound pods hold.
@@ -72,6 +75,18 @@ type Hooked<T> = BTreeMap<Option<(Name, Name)>, Grouped<T>>;
 struct Topology {
     keys: BTreeMap<Name, u32>,
     values: Vec<BTreeMap<Name, u32>>,
+    /// By key: the known nodes that have it.
+    nodes: Vec<Holders>,
+    /// How many nodes are known.
+    known: usize,
+}
+
+/// The known nodes that have a label.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holders {
+    pub(super) all: usize,
+    /// By the number of the label's value; values that no node ever had may be missing.
+    pub(super) by_value: Vec<usize>,
 }
 
 impl Topology {
@@ -90,6 +105,33 @@ impl Topology {
             .collect();
         row.sort_unstable();
         row
+    }
+
+    /// A node with these labels is known.
+    fn enter(&mut self, row: &[(u32, u32)]) {
+        self.known += 1;
+        for (key, value) in row {
+            let (key, value) = (*key as usize, *value as usize);
+            if self.nodes.len() <= key {
+                self.nodes.resize_with(key + 1, Holders::default);
+            }
+            let holders = &mut self.nodes[key];
+            if holders.by_value.len() <= value {
+                holders.by_value.resize(value + 1, 0);
+            }
+            holders.by_value[value] += 1;
+            holders.all += 1;
+        }
+    }
+
+    /// A node with these labels is known no longer.
+    fn leave(&mut self, row: &[(u32, u32)]) {
+        self.known -= 1;
+        for (key, value) in row {
+            let holders = &mut self.nodes[*key as usize];
+            holders.by_value[*value as usize] -= 1;
+            holders.all -= 1;
+        }
     }
 }
 
@@ -119,12 +161,12 @@ pub(super) struct Glance {
     memory: i64,
     /// Zero where no node is known.
     pods: i64,
-    /// The number of its taints that keep pods off.
-    taints: u32,
+    /// The number of its taints.
+    taints: TaintsNumber,
 }
 
 impl Glance {
-    fn of(state: &NodeState, taints: u32) -> Self {
+    fn of(state: &NodeState, taints: TaintsNumber) -> Self {
         let Some(fact) = &state.fact else { return Self::default() };
         let (has, used) = (&fact.allocatable, &state.used);
         Self { cpu: has.cpu.0 - used.cpu.0, memory: has.memory.0 - used.memory.0, pods: has.pods - used.pods, taints }
@@ -254,10 +296,9 @@ impl Snapshot {
         let node = node.into();
         let row = self.topology.row(&node.labels);
         let place = self.place(&node.name);
-        let hard = |taint: &&Taint| matches!(taint.effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
-        let repelling: Vec<Taint> = node.taints.iter().filter(hard).cloned().collect();
-        let next = u32::try_from(self.taints.len()).unwrap_or(u32::MAX);
-        let taints = *self.taints.entry(repelling).or_insert(next);
+        self.forget_node(place);
+        self.topology.enter(&row);
+        let taints = self.taints.show(place, &node.taints);
         self.slots[place].row = row;
         self.slots[place].fact = Some(node);
         self.glances[place] = Glance::of(&self.slots[place], taints);
@@ -266,10 +307,18 @@ impl Snapshot {
     /// Takes a node away. Pods bound to it stay bound to its name and count nowhere.
     pub fn remove_node(&mut self, name: &str) -> Option<Arc<NodeFact>> {
         let place = *self.places.get(name)?;
-        let fact = self.slots[place].fact.take();
-        self.glances[place] = Glance::default();
+        let fact = self.forget_node(place);
         self.forget_if_empty(name, place);
         fact
+    }
+
+    /// Forgets the node at a place, if one is known there.
+    fn forget_node(&mut self, place: usize) -> Option<Arc<NodeFact>> {
+        let fact = self.slots[place].fact.take()?;
+        self.topology.leave(&self.slots[place].row);
+        self.taints.hide(place, self.glances[place].taints);
+        self.glances[place] = Glance::default();
+        Some(fact)
     }
 
     /// The place of a name, made when it has none.
@@ -314,6 +363,7 @@ impl Snapshot {
         let (cpu, memory) = scored_requests(&pod.spec);
         state.scored = (state.scored.0 + cpu, state.scored.1 + memory);
         self.glances[place] = Glance::of(state, self.glances[place].taints);
+        self.in_debt += usize::from(asks_for_debt(&pod.spec));
         let kind = self.kinds.number(&pod);
         self.count(&pod, kind, place, 1);
         self.pods.insert(pod.key.clone(), BoundPod { pod, node: node.clone(), kind });
@@ -322,6 +372,7 @@ impl Snapshot {
     /// Takes a pod from its node; tells both, or `None` when it was not bound.
     pub fn unbind(&mut self, key: &Key) -> Option<(Arc<PodFact>, Name)> {
         let BoundPod { pod, node, kind } = self.pods.remove(key)?;
+        self.in_debt -= usize::from(asks_for_debt(&pod.spec));
         if let Some(place) = self.places.get(&node).copied() {
             self.count(&pod, kind, place, -1);
             let state = &mut self.slots[place];
@@ -359,11 +410,9 @@ impl Snapshot {
     /// Known nodes, by place, that may take a pod as far as room and taints tell. A resource of another kind,
     /// and every other rule, may still refuse it.
     pub(super) fn at_a_glance<'s>(&'s self, spec: &'s PodSpecFact) -> impl Iterator<Item = &'s NodeState> {
-        let mut tolerated = vec![false; self.taints.len()];
-        for (taints, number) in &self.taints {
-            tolerated[*number as usize] = untolerated(&spec.tolerations, taints).is_none();
-        }
-        let fits = move |glance: &Glance| glance.has_room(&spec.requests) && tolerated[glance.taints as usize];
+        let tolerates = |shown: &Shown| untolerated(&spec.tolerations, &shown.taints).is_none();
+        let tolerated: Vec<bool> = self.taints.lists().iter().map(tolerates).collect();
+        let fits = move |glance: &Glance| glance.has_room(&spec.requests) && tolerated[glance.taints];
         self.glances.iter().zip(&self.slots).filter(move |(glance, _)| fits(glance)).map(|(_, state)| state)
     }
 
@@ -447,8 +496,28 @@ impl Snapshot {
     }
 
     /// The number of a topology key; `None` when no node has it.
-    pub(super) fn key(&self, key: &Name) -> Option<u32> {
+    pub(super) fn key(&self, key: &str) -> Option<u32> {
         self.topology.keys.get(key).copied()
+    }
+
+    /// The known nodes that have a label.
+    pub(super) fn holders(&self, key: u32) -> Option<&Holders> {
+        self.topology.nodes.get(key as usize)
+    }
+
+    /// Whether a bound pod asks for less than nothing.
+    pub(super) fn in_debt(&self) -> bool {
+        self.in_debt > 0
+    }
+
+    /// How many nodes are known.
+    pub(super) fn known(&self) -> usize {
+        self.topology.known
+    }
+
+    /// Whether the node at a place may take a pod, as far as room tells.
+    pub(super) fn has_room(&self, place: usize, requests: &Resources) -> bool {
+        self.glances[place].has_room(requests)
     }
 
     /// How many values of a key there are; all are numbered below.
@@ -522,6 +591,11 @@ fn enter<G: Ord>(groups: &mut Grouped<G>, group: G, node: usize, by: i64) {
     if nodes.get().is_empty() {
         nodes.remove();
     }
+}
+
+/// Whether a pod asks for less than nothing of CPU or memory.
+pub(super) fn asks_for_debt(spec: &PodSpecFact) -> bool {
+    spec.requests.cpu < MilliCpu::ZERO || spec.requests.memory < Bytes::ZERO
 }
 
 /// CPU and memory as NodeResourcesFit scores them: each container without a request counts as

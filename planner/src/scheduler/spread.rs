@@ -2,7 +2,6 @@
 
 use journal_schema::facts::{NodeFact, PodFact, Selector, SpreadConstraint, WorkloadId, WorkloadKind};
 use journal_schema::reason::Reason;
-use journal_schema::text::Name;
 
 use super::matching::{node_affinity_matches, selector_is_empty, selector_matches, untolerated};
 use super::score::normalise_spread;
@@ -44,7 +43,7 @@ impl<'a> HardSpread<'a> {
                 let mut domains = vec![None; key.map_or(0, |key| snapshot.domains(key))];
                 let domain = |state: &NodeState| {
                     let counts = has_all(&keys, state)
-                        && state.fact.as_deref().is_some_and(|node| lets_in(constraint, pod, node));
+                        && state.fact.as_deref().is_some_and(|node| Policies::of(constraint).let_in(pod, node));
                     if counts { key.and_then(|key| state.domain(key)) } else { None }
                 };
                 for (place, count) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
@@ -92,10 +91,22 @@ fn has_all(keys: &[Option<u32>], node: &NodeState) -> bool {
     keys.iter().all(|key| key.is_some_and(|key| node.domain(key).is_some()))
 }
 
-/// The constraint's inclusion policies: whether a node counts for it.
-fn lets_in(constraint: &SpreadConstraint, pod: &PodFact, node: &NodeFact) -> bool {
-    (!constraint.honor_affinity || node_affinity_matches(&pod.spec, node))
-        && (!constraint.honor_taints || untolerated(&pod.spec.tolerations, &node.taints).is_none())
+/// A constraint's inclusion policies: which nodes count for it.
+#[derive(Clone, Copy)]
+struct Policies {
+    honor_affinity: bool,
+    honor_taints: bool,
+}
+
+impl Policies {
+    fn of(constraint: &SpreadConstraint) -> Self {
+        Self { honor_affinity: constraint.honor_affinity, honor_taints: constraint.honor_taints }
+    }
+
+    fn let_in(self, pod: &PodFact, node: &NodeFact) -> bool {
+        (!self.honor_affinity || node_affinity_matches(&pod.spec, node))
+            && (!self.honor_taints || untolerated(&pod.spec.tolerations, &node.taints).is_none())
+    }
 }
 
 /// Places of known nodes with bound pods that a constraint counts, and how many: of the pod's
@@ -119,75 +130,112 @@ fn matching_pods<'a>(
     })
 }
 
+/// A soft constraint of a pod: one of its own, or one of the defaults.
+pub(super) struct Soft<'a> {
+    /// The number of its topology key; `None` when no node has it.
+    pub(super) key: Option<u32>,
+    /// Its domains are the nodes themselves.
+    pub(super) by_node: bool,
+    pub(super) max_skew: i32,
+    selector: Option<&'a Selector>,
+    policies: Policies,
+}
+
+/// The soft constraints of one pod.
+pub(super) struct SoftSpread<'a> {
+    snapshot: &'a Snapshot,
+    pod: &'a PodFact,
+    /// They are the pod's own: nodes without all of their keys are not scored. With the defaults a node
+    /// without a zone is still spread by its name.
+    pub(super) own: bool,
+    pub(super) constraints: Vec<Soft<'a>>,
+}
+
+impl<'a> SoftSpread<'a> {
+    /// `None` when the pod has none and the plugin stays silent.
+    pub(super) fn new(snapshot: &'a Snapshot, pod: &'a PodFact) -> Option<Self> {
+        let own = !pod.spec.spread.is_empty();
+        let constraints: Vec<Soft<'a>> = if own {
+            let soft = pod.spec.spread.iter().filter(|constraint| !constraint.hard);
+            soft.map(|constraint| Soft {
+                key: snapshot.key(&constraint.topology_key),
+                by_node: constraint.topology_key.as_str() == HOSTNAME,
+                max_skew: constraint.max_skew,
+                selector: constraint.selector.as_ref(),
+                policies: Policies::of(constraint),
+            })
+            .collect()
+        } else {
+            // The scheduler's own: three per node, five per zone, by the selector of the pod's ReplicaSet or
+            // StatefulSet.
+            let selector = owner_selector(snapshot, pod).filter(|selector| !selector_is_empty(selector))?;
+            let soft = |(key, max_skew): &(&str, i32)| Soft {
+                key: snapshot.key(key),
+                by_node: *key == HOSTNAME,
+                max_skew: *max_skew,
+                selector: Some(selector),
+                policies: Policies { honor_affinity: true, honor_taints: false },
+            };
+            DEFAULTS.iter().map(soft).collect()
+        };
+        (!constraints.is_empty()).then_some(Self { snapshot, pod, own, constraints })
+    }
+
+    /// Whether a node is not scored.
+    pub(super) fn ignores(&self, state: &NodeState) -> bool {
+        self.own && !self.constraints.iter().all(|soft| soft.key.is_some_and(|key| state.domain(key).is_some()))
+    }
+
+    /// Where pods are that count for a constraint, and how many.
+    pub(super) fn counted(&self, soft: &Soft<'a>) -> impl Iterator<Item = (&'a NodeState, i64)> {
+        let (by_node, policies) = (soft.by_node, soft.policies);
+        matching_pods(self.snapshot, self.pod, soft.selector)
+            .map(|(place, number)| (self.snapshot.at(place), number))
+            .filter(move |(state, _)| {
+                // A node's own pods count whatever the policies say, as in the real plugin.
+                let counts_here = || state.fact.as_deref().is_some_and(|node| policies.let_in(self.pod, node));
+                by_node || (!self.ignores(state) && counts_here())
+            })
+    }
+}
+
 /// Scores of nodes by soft constraints (or the defaults), normalised to 0–100; `None` when the pod
 /// has none and the plugin stays silent.
 pub(super) fn score(snapshot: &Snapshot, pod: &PodFact, nodes: &[(&NodeFact, &NodeState)]) -> Option<Vec<i64>> {
-    let own = !pod.spec.spread.is_empty();
-    let constraints: Vec<SpreadConstraint> = if own {
-        pod.spec.spread.iter().filter(|constraint| !constraint.hard).cloned().collect()
-    } else {
-        default_constraints(snapshot, pod)
-    };
-    if constraints.is_empty() {
-        return None;
-    }
-    let keys = numbers(snapshot, &constraints.iter().collect::<Vec<_>>());
-    // With the defaults a node without a zone is still spread by its name.
-    let ignored = |state: &NodeState| own && !has_all(&keys, state);
-
-    let mut raw: Vec<Option<f64>> = nodes.iter().map(|(_, state)| (!ignored(state)).then_some(0.0)).collect();
-    for (constraint, key) in constraints.iter().zip(&keys) {
-        let by_node = constraint.topology_key.as_str() == HOSTNAME;
+    let spread = SoftSpread::new(snapshot, pod)?;
+    let mut raw: Vec<Option<f64>> = nodes.iter().map(|(_, state)| (!spread.ignores(state)).then_some(0.0)).collect();
+    for soft in &spread.constraints {
+        let Soft { key, by_node, .. } = *soft;
         // By place, or by domain with one more for the nodes that have none.
         let none = key.map_or(0, |key| snapshot.domains(key));
         let index = |state: &NodeState| {
             if by_node { state.place } else { key.and_then(|key| state.domain(key)).map_or(none, |d| d as usize) }
         };
         let mut counts: Vec<Option<i64>> = vec![None; if by_node { snapshot.most_places() } else { none + 1 }];
-        for (_, state) in nodes.iter().filter(|(_, state)| !ignored(state)) {
+        for (_, state) in nodes.iter().filter(|(_, state)| !spread.ignores(state)) {
             counts[index(state)].get_or_insert(0);
         }
-        for (place, number) in matching_pods(snapshot, pod, constraint.selector.as_ref()) {
-            let state = snapshot.at(place);
-            // A node's own pods count whatever the policies say, as in the real plugin.
-            let counts_here = || state.fact.as_deref().is_some_and(|node| lets_in(constraint, pod, node));
-            if (by_node || (!ignored(state) && counts_here()))
-                && let Some(count) = &mut counts[index(state)]
-            {
+        for (state, number) in spread.counted(soft) {
+            if let Some(count) = &mut counts[index(state)] {
                 *count += number;
             }
         }
-        let weight = natural_log(counts.iter().flatten().count() + 2);
+        let weight = weight(counts.iter().flatten().count());
         for ((_, state), score) in nodes.iter().zip(&mut raw) {
             if let Some(score) = score
                 && key.is_some_and(|key| state.domain(key).is_some())
             {
                 let count = counts[index(state)].unwrap_or(0);
-                *score += exact(count) * weight + f64::from(constraint.max_skew - 1);
+                *score += exact(count) * weight + f64::from(soft.max_skew - 1);
             }
         }
     }
     Some(normalise_spread(&raw))
 }
 
-/// The scheduler's own soft constraints for a pod without any: three per node, five per zone, by
-/// the selector of the pod's ReplicaSet or StatefulSet.
-fn default_constraints(snapshot: &Snapshot, pod: &PodFact) -> Vec<SpreadConstraint> {
-    let Some(selector) = owner_selector(snapshot, pod).filter(|selector| !selector_is_empty(selector)) else {
-        return Vec::new();
-    };
-    DEFAULTS
-        .iter()
-        .map(|(key, max_skew)| SpreadConstraint {
-            max_skew: *max_skew,
-            topology_key: Name::truncated(key),
-            hard: false,
-            selector: Some(selector.clone()),
-            min_domains: None,
-            honor_affinity: true,
-            honor_taints: false,
-        })
-        .collect()
+/// What a pod in a domain weighs, by the number of domains.
+pub(super) fn weight(domains: usize) -> f64 {
+    natural_log(domains + 2)
 }
 
 /// The owner whose pods the scheduler spreads by default.
@@ -201,7 +249,7 @@ fn owner_selector<'a>(snapshot: &'a Snapshot, pod: &PodFact) -> Option<&'a Selec
 
 /// A count as a float. Counts of pods are far below 2^53, where every integer is exact.
 #[expect(clippy::cast_precision_loss, reason = "counts of pods are exact in a double")]
-fn exact(count: i64) -> f64 {
+pub(super) fn exact(count: i64) -> f64 {
     count as f64
 }
 

@@ -6,6 +6,7 @@ mod conformance;
 mod facts;
 mod filter;
 mod forecast;
+mod led;
 mod lint;
 mod plans;
 mod properties;
