@@ -19,6 +19,8 @@ const BISECTIONS: u32 = 10;
 const RANGE: (i64, i64) = (500, 200_000);
 /// Of these, the ones at which plans after churn are made.
 const CHURN_PRICES: [i64; 2] = [1_000, 10_000];
+/// Steps of a plan from scratch, in multiples of the usual ones.
+const FROM_SCRATCH: u32 = 16;
 /// Shares of the pods that go and come, in thousandths.
 const CHURN: [usize; 2] = [10, 50];
 /// Steps of the search for a plan that is soon there.
@@ -179,7 +181,9 @@ pub(crate) fn churn(input: &PlanningInput) {
             let changed = churned(&settled, per_mille, &mut Random(9));
             let percent = per_mille as f64 / 10.0;
             let again = planned(&changed, price, &Limits::default());
-            let scratch = planned(&changed, 0, &Limits::default());
+            // However little there is to gain: what is planned from scratch has all the steps.
+            let all = Limits { search_steps: Limits::default().search_steps * FROM_SCRATCH, ..Limits::default() };
+            let scratch = planned(&changed, 0, &all);
             let (Some((again, seconds)), Some((scratch, _))) = (again, scratch) else { return };
             line(&format!("  after {percent} % churn"), &changed, &again, seconds);
             println!(
