@@ -10,8 +10,10 @@ use crate::state::State;
 const NODES_PER_STEPS: usize = 250;
 /// A search has all its steps from so many percent of the cost on that there are to gain at most, and a share of them
 /// in proportion below that, but one in so many at least.
-const MUCH_PERCENT: i64 = 20;
-const LEAST_SHARE: i64 = 16;
+const MUCH_PERCENT: i128 = 20;
+const LEAST_SHARE: i128 = 16;
+/// Shares are counted in parts of this.
+const WHOLE: i128 = 10_000;
 
 /// Shares of the leaving nodes, in percent, that the start by threshold tries.
 const THRESHOLDS: [usize; 8] = [10, 25, 40, 55, 70, 80, 90, 100];
@@ -33,16 +35,20 @@ pub(crate) struct Effort {
 impl Effort {
     /// `kept` is the placement in which nobody has moved.
     pub(super) fn new(kept: &State<'_, '_>, goal: &Goal<'_>) -> Self {
-        let nodes = kept.model.hosts.len();
-        let leaving = kept.model.hosts.iter().filter(|host| host.keep.is_none()).count();
-        let all = u64::from(goal.steps) * count(leaving.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
-        // In ten-thousandths of what would be much.
-        let much = i128::from(kept.cost.max(1)) * i128::from(MUCH_PERCENT);
-        let gain = i128::from((kept.cost - goal.bound.cost).max(0)) * 100;
-        let share = (gain * 10_000 / much).clamp(10_000 / i128::from(LEAST_SHARE), 10_000);
-        let share = u64::try_from(share).unwrap_or(10_000);
-        let most_closed = usize::try_from(share / 100).unwrap_or(100).max(THRESHOLDS[0]);
-        Self { steps: all * share / 10_000, most_closed, nodes }
+        let hosts = &kept.model.hosts;
+        let leaving = hosts.iter().filter(|host| host.keep.is_none()).count();
+        Self::between(hosts.len(), leaving, kept.cost, goal.bound.cost, goal.steps)
+    }
+
+    /// The effort for nodes, of which some may leave, that cost so much and cannot cost less than a bound.
+    fn between(nodes: usize, leaving: usize, cost: i64, bound: i64, steps: u32) -> Self {
+        let all = u128::from(steps) * count(leaving.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
+        let much = i128::from(cost.max(1)) * MUCH_PERCENT;
+        let gain = (i128::from(cost) - i128::from(bound)).max(0) * 100;
+        let share = (gain * WHOLE / much).clamp(WHOLE / LEAST_SHARE, WHOLE).unsigned_abs();
+        let most_closed = usize::try_from(share * 100 / WHOLE.unsigned_abs()).unwrap_or(100).max(THRESHOLDS[0]);
+        let steps = u64::try_from(all * share / WHOLE.unsigned_abs()).unwrap_or(u64::MAX);
+        Self { steps, most_closed, nodes }
     }
 
     /// Shares of the nodes that may leave, in percent, that are closed for a start.
@@ -52,6 +58,33 @@ impl Effort {
     }
 }
 
-fn count(nodes: usize) -> u64 {
-    u64::try_from(nodes).unwrap_or(u64::MAX)
+fn count(nodes: usize) -> u128 {
+    u128::try_from(nodes).unwrap_or(u128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Effort;
+
+    #[test]
+    fn steps_follow_what_there_is_to_gain_and_how_many_nodes_there_are() {
+        let steps = |nodes: usize, cost: i64, bound: i64| Effort::between(nodes, nodes, cost, bound, 20_000).steps;
+        assert_eq!(steps(100, 1_000, 500), 20_000);
+        assert_eq!(steps(1_000, 1_000, 500), 80_000);
+        assert_eq!(steps(1_000, 1_000, 800), 80_000);
+        assert_eq!(steps(1_000, 1_000, 900), 40_000);
+        assert_eq!(steps(1_000, 1_000, 1_000), 5_000);
+        // No bound is above the cost; if it were, there would be nothing to gain.
+        assert_eq!(steps(1_000, 0, 1_000), 5_000);
+        assert_eq!(steps(usize::MAX, i64::MAX, 0), u64::MAX);
+    }
+
+    #[test]
+    fn where_little_can_be_gained_few_nodes_are_closed_at_once() {
+        let closed = |nodes: usize, bound: i64| Effort::between(nodes, nodes, 1_000, bound, 20_000).thresholds();
+        assert_eq!(closed(100, 500), [10, 25, 40, 55, 70, 80, 90, 100]);
+        assert_eq!(closed(100, 900), [10, 25, 40]);
+        assert_eq!(closed(100, 990), [10]);
+        assert_eq!(closed(5_000, 500), [10, 40, 80, 100]);
+    }
 }

@@ -103,29 +103,45 @@ impl<'m, 'a> Outset<'m, 'a> {
     }
 }
 
+/// Where a search may begin.
+#[derive(Clone, Copy)]
+enum Start {
+    /// Where nodes are emptied into room that others have.
+    Emptied,
+    /// Where the most wasteful of the nodes are closed, in percent.
+    Closed(usize),
+    /// Where hosts are filled as the bound's program would.
+    Filled(Seldom),
+}
+
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by the outset's effort and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
     let Outset { ground, present, kept, effort } = outset;
     let model = present.model;
-    let mut drained = kept.clone();
-    drain::drain(&mut drained, goal);
-    drained.commit();
-    let mut start = drained.clone();
+    let mut starts = vec![Start::Emptied];
     if goal.steps > 0 {
-        let closed = in_parallel(goal.threads, &effort.thresholds(), |percent| {
-            let state = starts::close_wasteful(kept, goal, ground, *percent, None)?;
-            Some((goal.price(&state), state))
-        });
-        let filled = in_parallel(goal.threads, &[Seldom::Rounded, Seldom::LeftOut], |seldom| {
-            let state = starts::filled(kept, goal, ground, *seldom)?;
-            Some((goal.price(&state), state))
-        });
-        for (price, state) in closed.into_iter().chain(filled).flatten() {
-            if price < goal.price(&start) {
-                start = state;
-            }
+        starts.extend(effort.thresholds().into_iter().map(Start::Closed));
+        starts.extend([Seldom::Rounded, Seldom::LeftOut].map(Start::Filled));
+    }
+    let mut placed = in_parallel(goal.threads, &starts, |start| match start {
+        Start::Emptied => {
+            let mut drained = kept.clone();
+            drain::drain(&mut drained, goal);
+            drained.commit();
+            Some(drained)
+        }
+        Start::Closed(percent) => starts::close_wasteful(kept, goal, ground, *percent, None),
+        Start::Filled(seldom) => starts::filled(kept, goal, ground, *seldom),
+    })
+    .into_iter()
+    .flatten();
+    let drained = placed.next().unwrap_or_else(|| kept.clone());
+    let mut start = drained.clone();
+    for state in placed {
+        if goal.price(&state) < goal.price(&start) {
+            start = state;
         }
     }
     let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
