@@ -190,7 +190,7 @@ impl Trial {
             let mut taken = 0;
             while taken < wanted.most
                 && has_room(&class.request, &room, model.dims)
-                && !(wanted.ask && !self.admits(state, class.profile, sig))
+                && (!wanted.ask || self.admits(state, class.profile, sig))
             {
                 if wanted.ask {
                     let spreads = &model.relations.spreads;
