@@ -8,6 +8,9 @@ use crate::state::State;
 
 /// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
 const NODES_PER_STEPS: usize = 250;
+/// Of the nodes beyond so many, one in so many counts: what small clusters gain by the last steps is little there.
+const COUNT_ALL: usize = 1_000;
+const COUNT_BEYOND: usize = 3;
 /// A search has all its steps from so many percent of the cost on that there are to gain at most, and a share of them
 /// in proportion below that, but one in so many at least.
 const MUCH_PERCENT: i128 = 20;
@@ -42,7 +45,8 @@ impl Effort {
 
     /// The effort for nodes, of which some may leave, that cost so much and cannot cost less than a bound.
     fn between(nodes: usize, leaving: usize, cost: i64, bound: i64, steps: u32) -> Self {
-        let all = u128::from(steps) * count(leaving.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
+        let counted = leaving.min(COUNT_ALL) + leaving.saturating_sub(COUNT_ALL) / COUNT_BEYOND;
+        let all = u128::from(steps) * count(counted.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
         let much = i128::from(cost.max(1)) * MUCH_PERCENT;
         let gain = (i128::from(cost) - i128::from(bound)).max(0) * 100;
         let share = (gain * WHOLE / much).clamp(WHOLE / LEAST_SHARE, WHOLE).unsigned_abs();
@@ -71,6 +75,7 @@ mod tests {
         let steps = |nodes: usize, cost: i64, bound: i64| Effort::between(nodes, nodes, cost, bound, 20_000).steps;
         assert_eq!(steps(100, 1_000, 500), 20_000);
         assert_eq!(steps(1_000, 1_000, 500), 80_000);
+        assert_eq!(steps(4_000, 1_000, 500), 160_000);
         assert_eq!(steps(1_000, 1_000, 800), 80_000);
         assert_eq!(steps(1_000, 1_000, 900), 40_000);
         assert_eq!(steps(1_000, 1_000, 1_000), 5_000);

@@ -142,7 +142,8 @@ impl Search<'_, '_> {
     /// Boots a machine and packs it as it was tried; `false` when that is not possible.
     fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
         let place = self.ground.places[state.model.machines[machine].sig];
-        let worth = self.trial.pack(state, place, machine, &self.pool);
+        self.trial.pack(state, place, machine, &self.pool);
+        let worth = self.trial.complete(state, place, machine, &self.pool);
         let Some(host) = state.boot(machine) else { return false };
         for (lot, count) in &self.trial.picks {
             for _ in 0..*count {

@@ -7,10 +7,15 @@
 
 use super::pool::Pool;
 use crate::counters::{Counters, Seen, conflict, exceeds_cap};
-use crate::model::{Model, subtract};
+use crate::model::{Model, add, subtract};
 use crate::relations::{Relations, Topology};
 use crate::state::{State, has_room};
 use crate::worth::UnitPrices;
+
+/// Most exchanges on one machine.
+const MOST_EXCHANGES: usize = 6;
+/// Most lots that are looked at in an exchange.
+const MOST_LOTS: usize = 64;
 
 /// The slot of a machine that is only thought of.
 const THOUGHT_OF: usize = usize::MAX - 1;
@@ -210,6 +215,65 @@ impl Trial {
         self.clear();
         self.asked[place] = Some(asked);
         worth
+    }
+
+    /// Makes what was packed last worth more: one of its pods makes room for others, as long as that helps. Only pods
+    /// about which no rule must be asked on each machine are looked at. The worth of what it takes then.
+    pub(super) fn complete(&mut self, state: &State<'_, '_>, place: usize, machine: usize, pool: &Pool) -> i64 {
+        let model = state.model;
+        let kind = &model.machines[machine];
+        let worth_of = |lot: usize| pool.lots[lot].worth;
+        let Some(asked) = self.asked[place].take() else { return 0 };
+        let mut room = kind.room;
+        let mut taken = vec![0; pool.lots.len()];
+        for (lot, count) in &self.picks {
+            taken[*lot] = *count;
+            for _ in 0..*count {
+                subtract(&mut room, &model.classes[pool.lots[*lot].class].request);
+            }
+        }
+        let usable: Vec<Wanted> = asked
+            .lots
+            .iter()
+            .copied()
+            .filter(|wanted| !wanted.ask && model.compatible[model.classes[wanted.class].statics][kind.sig])
+            .collect();
+        // Of very many those are looked at that stand at even distances: large and small ones.
+        let apart = usable.len().div_ceil(MOST_LOTS).max(1);
+        let mut gains = Vec::new();
+        for _ in 0..MOST_EXCHANGES {
+            let mut best: Option<(i64, usize, Vec<usize>)> = None;
+            for out in usable.iter().filter(|wanted| taken[wanted.lot] > 0) {
+                let mut left = room;
+                add(&mut left, &model.classes[out.class].request);
+                gains.clear();
+                let mut gain = -worth_of(out.lot);
+                for wanted in usable.iter().step_by(apart).filter(|wanted| wanted.lot != out.lot) {
+                    let request = &model.classes[wanted.class].request;
+                    let mut more = taken[wanted.lot];
+                    while more < wanted.most && has_room(request, &left, model.dims) {
+                        subtract(&mut left, request);
+                        more += 1;
+                        gain += worth_of(wanted.lot);
+                        gains.push(wanted.lot);
+                    }
+                }
+                if gain > best.as_ref().map_or(0, |(most, ..)| *most) {
+                    best = Some((gain, out.lot, gains.clone()));
+                }
+            }
+            let Some((_, out, more)) = best else { break };
+            taken[out] -= 1;
+            add(&mut room, &model.classes[pool.lots[out].class].request);
+            for lot in more {
+                taken[lot] += 1;
+                subtract(&mut room, &model.classes[pool.lots[lot].class].request);
+            }
+        }
+        self.asked[place] = Some(asked);
+        self.picks.clear();
+        self.picks.extend(taken.iter().enumerate().filter(|(_, count)| **count > 0).map(|(lot, count)| (lot, *count)));
+        self.picks.iter().map(|(lot, count)| worth_of(*lot) * i64::try_from(*count).unwrap_or(0)).sum()
     }
 
     /// Forgets the pods of the machine.
