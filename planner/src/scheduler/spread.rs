@@ -42,7 +42,7 @@ impl<'a> HardSpread<'a> {
             .map(|(constraint, key)| {
                 let mut domains = vec![None; key.map_or(0, |key| snapshot.domains(key))];
                 let domain = |state: &NodeState| {
-                    let counts = has_all(&keys, state)
+                    let counts = has_all(keys.iter().copied(), state)
                         && state.fact.as_deref().is_some_and(|node| Policies::of(constraint).let_in(pod, node));
                     if counts { key.and_then(|key| state.domain(key)) } else { None }
                 };
@@ -87,8 +87,8 @@ fn numbers(snapshot: &Snapshot, constraints: &[&SpreadConstraint]) -> Vec<Option
     constraints.iter().map(|constraint| snapshot.key(&constraint.topology_key)).collect()
 }
 
-fn has_all(keys: &[Option<u32>], node: &NodeState) -> bool {
-    keys.iter().all(|key| key.is_some_and(|key| node.domain(key).is_some()))
+fn has_all(keys: impl IntoIterator<Item = Option<u32>>, node: &NodeState) -> bool {
+    keys.into_iter().all(|key| key.is_some_and(|key| node.domain(key).is_some()))
 }
 
 /// A constraint's inclusion policies: which nodes count for it.
@@ -183,7 +183,7 @@ impl<'a> SoftSpread<'a> {
 
     /// Whether a node is not scored.
     pub(super) fn ignores(&self, state: &NodeState) -> bool {
-        self.own && !self.constraints.iter().all(|soft| soft.key.is_some_and(|key| state.domain(key).is_some()))
+        self.own && !has_all(self.constraints.iter().map(|soft| soft.key), state)
     }
 
     /// Where pods are that count for a constraint, and how many.

@@ -3,7 +3,7 @@
 //! No placement is cheaper than the bound. A cluster that costs little more than that was planned a while ago: its
 //! search mends what has changed since, and needs no more than a part of the steps that the first plan took.
 
-use super::Goal;
+use super::{Goal, leaving};
 use crate::state::State;
 
 /// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
@@ -38,9 +38,8 @@ pub(crate) struct Effort {
 impl Effort {
     /// `kept` is the placement in which nobody has moved.
     pub(super) fn new(kept: &State<'_, '_>, goal: &Goal<'_>) -> Self {
-        let hosts = &kept.model.hosts;
-        let leaving = hosts.iter().filter(|host| host.keep.is_none()).count();
-        Self::between(hosts.len(), leaving, kept.cost, goal.bound.cost, goal.steps)
+        let model = kept.model;
+        Self::between(model.hosts.len(), leaving(model), kept.cost, goal.bound.cost, goal.steps)
     }
 
     /// The effort for nodes, of which some may leave, that cost so much and cannot cost less than a bound.

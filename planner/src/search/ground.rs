@@ -11,6 +11,10 @@ pub(super) struct Ground {
     pub(super) places: Vec<usize>,
     /// By place: machines worth trying, cheapest first.
     pub(super) good: Vec<Vec<Good>>,
+    /// By class: whether no rule is about its pods and those of another.
+    pub(super) alone: Vec<bool>,
+    /// By class: what the resources that a pod asks for are worth, in nano-USD per hour.
+    pub(super) volumes: Vec<i64>,
 }
 
 /// A machine worth trying.
@@ -34,7 +38,16 @@ impl Ground {
         for machines in &mut good {
             machines.sort_by_key(|good| (model.machines[good.machine].offer.price, good.machine));
         }
-        Self { places, good }
+        let by_profile = model.relations.among_themselves();
+        let mut classes_of = vec![0_u32; by_profile.len()];
+        model.classes.iter().for_each(|class| classes_of[class.profile] += 1);
+        let alone = |profile: usize| by_profile[profile] && classes_of[profile] == 1;
+        Self {
+            places,
+            good,
+            alone: model.classes.iter().map(|class| alone(class.profile)).collect(),
+            volumes: model.classes.iter().map(|class| goal.bound.units.worth(&class.request)).collect(),
+        }
     }
 }
 

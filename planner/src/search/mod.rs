@@ -144,8 +144,8 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
             start = state;
         }
     }
-    let leaving = model.hosts.iter().filter(|host| host.keep.is_none()).count();
-    let seeds: Vec<u64> = (0..if leaving <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
+    let seeds: Vec<u64> =
+        (0..if leaving(model) <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
         parts::improve_all(present, start.clone(), ground, effort.steps, &Goal { seed: *seed, ..*goal })
     });
@@ -159,7 +159,12 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
 
 /// Places for new machines that a search may need.
 pub(crate) fn slots(model: &Model<'_>) -> usize {
-    model.hosts.iter().filter(|host| host.keep.is_none()).count() * 2 + model.pending.len() + 16
+    leaving(model) * 2 + model.pending.len() + 16
+}
+
+/// How many present nodes may leave.
+fn leaving(model: &Model<'_>) -> usize {
+    model.hosts.iter().filter(|host| host.keep.is_none()).count()
 }
 
 /// Goes on from a placement in which `freed` nodes may leave that could not before: closes some of these where

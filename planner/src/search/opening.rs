@@ -115,8 +115,7 @@ impl Search<'_, '_> {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         for (number, good) in self.ground.good[place].iter().enumerate() {
-            let sig = state.model.machines[good.machine].sig;
-            let most = self.trial.most_worth(state, (place, sig), good.room, &self.pool);
+            let most = self.trial.most_worth(state, good.machine, good.room, &self.pool);
             let rate = Rate::new(state.price_to_boot(good.machine), most);
             if best.as_ref().is_none_or(|best| rate <= best.rate) {
                 order.push((rate, number));
@@ -131,7 +130,7 @@ impl Search<'_, '_> {
             let asked =
                 only.as_ref().is_none_or(|only| self.pool.lots.iter().any(|lot| lot.count > 0 && only[lot.class]));
             if asked && state.may_boot(*machine) {
-                let worth = self.trial.pack(state, place, *machine, &self.pool);
+                let worth = self.trial.pack(state, *machine, &self.pool);
                 debug_assert!(worth <= rate.worth, "a machine takes more than it could");
                 consider(best, Rate::new(state.price_to_boot(*machine), worth), Opened::Machine(*machine));
             }
@@ -139,11 +138,12 @@ impl Search<'_, '_> {
         self.order = order;
     }
 
-    /// Boots a machine and packs it as it was tried; `false` when that is not possible.
+    /// Boots a machine and packs it as it was tried, or better; `false` when that is not possible.
     fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
-        let place = self.ground.places[state.model.machines[machine].sig];
-        self.trial.pack(state, place, machine, &self.pool);
-        let worth = self.trial.complete(state, place, machine, &self.pool);
+        let worth = self.trial.pack(state, machine, &self.pool);
+        if worth < self.pool.worth {
+            self.trial.complete(state, machine, &self.pool);
+        }
         let Some(host) = state.boot(machine) else { return false };
         for (lot, count) in &self.trial.picks {
             for _ in 0..*count {
@@ -165,13 +165,12 @@ impl Search<'_, '_> {
             if tried == TRIED_FOR_ALL || best.as_ref().is_some_and(|best| rate >= best.rate) {
                 return;
             }
-            let place = self.ground.places[kind.sig];
-            let elsewhere = self.scope.place.is_some_and(|own| own != place);
+            let elsewhere = self.scope.place.is_some_and(|place| place != self.ground.places[kind.sig]);
             if elsewhere || !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
                 continue;
             }
             tried += 1;
-            if self.trial.pack(state, place, *machine, &self.pool) == self.pool.worth {
+            if self.trial.pack(state, *machine, &self.pool) == self.pool.worth {
                 *best = Some(Best { rate, opened: Opened::Machine(*machine) });
                 return;
             }

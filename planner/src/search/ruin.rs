@@ -82,7 +82,7 @@ pub(super) struct Search<'g, 'b> {
     /// Classes of which some pod was lifted in this step.
     lifted: Vec<usize>,
     pub(super) pool: Pool,
-    pub(super) trial: Trial,
+    pub(super) trial: Trial<'g>,
     /// Machines of a place in the order in which they are tried.
     pub(super) order: Vec<(Rate, usize)>,
     pub(super) ruined: Vec<usize>,
@@ -160,7 +160,7 @@ impl<'g, 'b> Search<'g, 'b> {
             lonely,
             lifted: Vec::new(),
             pool: Pool::default(),
-            trial: Trial::new(state.model, &goal.bound.units, ground.good.len()),
+            trial: Trial::new(&state.model.relations, ground),
             order: Vec::new(),
             ruined: Vec::new(),
         }

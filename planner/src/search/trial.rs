@@ -5,12 +5,12 @@
 //! pods say of an empty machine is the same for all machines of a place, so it is worked out once for each place;
 //! only pods that have rules about pods of other classes are asked about again on each machine.
 
+use super::ground::Ground;
 use super::pool::Pool;
 use crate::counters::{Counters, Seen, conflict, exceeds_cap};
-use crate::model::{Model, add, subtract};
+use crate::model::{add, subtract};
 use crate::relations::{Relations, Topology};
 use crate::state::{State, has_room};
-use crate::worth::UnitPrices;
 
 /// Most exchanges on one machine.
 const MOST_EXCHANGES: usize = 6;
@@ -22,21 +22,24 @@ const THOUGHT_OF: usize = usize::MAX - 1;
 
 /// The working memory of trials.
 #[derive(Debug)]
-pub(super) struct Trial {
-    /// By class: whether no rule is about its pods and those of another.
-    alone: Vec<bool>,
-    /// By class: what the resources that a pod asks for are worth, in nano-USD per hour.
-    volumes: Vec<i64>,
-    /// By tally: what the machine's pods add to it in the machine's domain.
+pub(super) struct Trial<'g> {
+    ground: &'g Ground,
+    thought: Thought,
+    /// By place: what an empty machine there could take of the pool, if it has been asked for.
+    asked: Vec<Option<Asked>>,
+    /// Lots, and how many of each are taken.
+    pub(super) picks: Vec<(usize, usize)>,
+}
+
+/// A machine that is only thought of.
+#[derive(Debug)]
+struct Thought {
+    /// By tally: what its pods add to it in the machine's domain.
     added: Vec<u32>,
     /// By affinity term: what they add to its pods.
     total: Vec<u32>,
     /// Tallies and totals that are not zero.
     touched: Vec<usize>,
-    /// By place: what an empty machine there could take of the pool, if it has been asked for.
-    asked: Vec<Option<Asked>>,
-    /// Lots, and how many of each are taken.
-    pub(super) picks: Vec<(usize, usize)>,
 }
 
 /// What any machine of a place could take of a pool.
@@ -90,24 +93,12 @@ impl Seen for View<'_> {
     }
 }
 
-impl Trial {
-    pub(super) fn new(model: &Model<'_>, units: &UnitPrices, places: usize) -> Self {
-        let relations = &model.relations;
-        let tallies = relations.tallies().count();
+impl<'g> Trial<'g> {
+    pub(super) fn new(relations: &Relations, ground: &'g Ground) -> Self {
         let mut asked = Vec::new();
-        asked.resize_with(places, || None);
-        let by_profile = relations.among_themselves();
-        let mut classes_of = vec![0_u32; relations.profiles.len()];
-        model.classes.iter().for_each(|class| classes_of[class.profile] += 1);
-        Self {
-            alone: model.classes.iter().map(|c| by_profile[c.profile] && classes_of[c.profile] == 1).collect(),
-            volumes: model.classes.iter().map(|class| units.worth(&class.request)).collect(),
-            added: vec![0; tallies],
-            total: vec![0; relations.affinity.len()],
-            touched: Vec::new(),
-            asked,
-            picks: Vec::new(),
-        }
+        asked.resize_with(ground.good.len(), || None);
+        let (added, total) = (vec![0; relations.tallies().count()], vec![0; relations.affinity.len()]);
+        Self { ground, thought: Thought { added, total, touched: Vec::new() }, asked, picks: Vec::new() }
     }
 
     /// The pool, or the placement, is another one.
@@ -115,77 +106,29 @@ impl Trial {
         self.asked.iter_mut().for_each(|asked| *asked = None);
     }
 
-    /// Works out what machines of a place could take of a pool; `sig` is the signature of one of them.
-    fn ask(&mut self, state: &State<'_, '_>, place: usize, sig: usize, pool: &Pool) {
-        let model = state.model;
-        let mut asked = Asked::default();
-        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| lot.count > 0) {
-            let profile = model.classes[lot.class].profile;
-            let mut wanted = Wanted { lot: index, class: lot.class, most: lot.count, ask: false };
-            if !model.relations.free[profile] {
-                let alone = self.alone[lot.class];
-                let mut most = 0;
-                while most < lot.count && self.admits(state, profile, sig) {
-                    most += 1;
-                    if !alone {
-                        break;
-                    }
-                    // Where pods may run their own constraints count them, whatever this machine is.
-                    self.count(&model.relations, profile, |_| true);
-                }
-                self.clear();
-                if most == 0 && self.needs_none(state, profile) {
-                    continue;
-                }
-                wanted.ask = !alone;
-                wanted.most = if alone { most } else { lot.count };
-            }
-            let beyond = (lot.worth - self.volumes[lot.class]).max(0);
-            asked.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
-            asked.lots.push(wanted);
-        }
-        self.asked[place] = Some(asked);
-    }
-
-    /// Whether pods that come to the machine first change nothing about pods of a profile that it does not take empty.
-    fn needs_none(&self, state: &State<'_, '_>, profile: usize) -> bool {
-        state.model.relations.profiles[profile].affinity_own.is_empty()
-    }
-
-    /// Whether rules let one more pod of a profile onto the machine as it is thought of.
-    fn admits(&self, state: &State<'_, '_>, profile: usize, sig: usize) -> bool {
-        let relations = &state.model.relations;
-        let view = View { counters: state.counters(), added: &self.added, total: &self.total, relations, sig };
-        conflict(relations, profile, &view).is_none() && !exceeds_cap(relations, profile, &view)
+    /// What machines of a place could take of a pool, worked out once; `sig` is the signature of one of them.
+    fn ask(&mut self, state: &State<'_, '_>, sig: usize, pool: &Pool) -> (&Asked, &mut Thought) {
+        let Self { ground, thought, asked, .. } = self;
+        let asked = asked[ground.places[sig]].get_or_insert_with(|| Asked::new(state, sig, pool, ground, thought));
+        (asked, thought)
     }
 
     /// Nano-USD per hour: what an empty machine takes of a pool is worth no more, where `room` is what its resources
     /// are worth.
-    pub(super) fn most_worth(
-        &mut self,
-        state: &State<'_, '_>,
-        (place, sig): (usize, usize),
-        room: i64,
-        pool: &Pool,
-    ) -> i64 {
-        if self.asked[place].is_none() {
-            self.ask(state, place, sig, pool);
-        }
-        let beyond = self.asked[place].as_ref().map_or(0, |asked| asked.beyond);
-        pool.worth.min(room.saturating_add(beyond))
+    pub(super) fn most_worth(&mut self, state: &State<'_, '_>, machine: usize, room: i64, pool: &Pool) -> i64 {
+        let (asked, _) = self.ask(state, state.model.machines[machine].sig, pool);
+        pool.worth.min(room.saturating_add(asked.beyond))
     }
 
-    /// What an empty machine of a place takes of a pool, in its order; the worth of that.
-    pub(super) fn pack(&mut self, state: &State<'_, '_>, place: usize, machine: usize, pool: &Pool) -> i64 {
+    /// What an empty machine takes of a pool, in its order; the worth of that.
+    pub(super) fn pack(&mut self, state: &State<'_, '_>, machine: usize, pool: &Pool) -> i64 {
         let model = state.model;
         let kind = &model.machines[machine];
         let sig = kind.sig;
-        if self.asked[place].is_none() {
-            self.ask(state, place, sig, pool);
-        }
-        let Some(asked) = self.asked[place].take() else { return 0 };
+        let mut picks = std::mem::take(&mut self.picks);
+        picks.clear();
+        let (asked, thought) = self.ask(state, sig, pool);
         let mut room = kind.room;
-        self.picks.clear();
         let mut worth = 0;
         for wanted in &asked.lots {
             let class = &model.classes[wanted.class];
@@ -195,35 +138,34 @@ impl Trial {
             let mut taken = 0;
             while taken < wanted.most
                 && has_room(&class.request, &room, model.dims)
-                && (!wanted.ask || self.admits(state, class.profile, sig))
+                && (!wanted.ask || thought.admits(state, class.profile, sig))
             {
                 if wanted.ask {
                     let spreads = &model.relations.spreads;
-                    self.count(&model.relations, class.profile, |spread| spreads[spread].eligible[sig]);
+                    thought.count(&model.relations, class.profile, |spread| spreads[spread].eligible[sig]);
                 }
                 subtract(&mut room, &class.request);
                 taken += 1;
             }
             if taken > 0 {
-                self.picks.push((wanted.lot, taken));
+                picks.push((wanted.lot, taken));
                 worth += pool.lots[wanted.lot].worth * i64::try_from(taken).unwrap_or(0);
                 if !has_room(&model.least_request, &room, model.dims) {
                     break;
                 }
             }
         }
-        self.clear();
-        self.asked[place] = Some(asked);
+        thought.clear();
+        self.picks = picks;
         worth
     }
 
     /// Makes what was packed last worth more: one of its pods makes room for others, as long as that helps. Only pods
-    /// about which no rule must be asked on each machine are looked at. The worth of what it takes then.
-    pub(super) fn complete(&mut self, state: &State<'_, '_>, place: usize, machine: usize, pool: &Pool) -> i64 {
+    /// about which no rule must be asked on each machine are looked at.
+    pub(super) fn complete(&mut self, state: &State<'_, '_>, machine: usize, pool: &Pool) {
         let model = state.model;
         let kind = &model.machines[machine];
         let worth_of = |lot: usize| pool.lots[lot].worth;
-        let Some(asked) = self.asked[place].take() else { return 0 };
         let mut room = kind.room;
         let mut taken = vec![0; pool.lots.len()];
         for (lot, count) in &self.picks {
@@ -232,12 +174,9 @@ impl Trial {
                 subtract(&mut room, &model.classes[pool.lots[*lot].class].request);
             }
         }
-        let usable: Vec<Wanted> = asked
-            .lots
-            .iter()
-            .copied()
-            .filter(|wanted| !wanted.ask && model.compatible[model.classes[wanted.class].statics][kind.sig])
-            .collect();
+        let (asked, _) = self.ask(state, kind.sig, pool);
+        let compatible = |wanted: &&Wanted| model.compatible[model.classes[wanted.class].statics][kind.sig];
+        let usable: Vec<&Wanted> = asked.lots.iter().filter(|wanted| !wanted.ask).filter(compatible).collect();
         // Of very many those are looked at that stand at even distances: large and small ones.
         let apart = usable.len().div_ceil(MOST_LOTS).max(1);
         let mut gains = Vec::new();
@@ -270,10 +209,51 @@ impl Trial {
                 subtract(&mut room, &model.classes[pool.lots[lot].class].request);
             }
         }
-        self.asked[place] = Some(asked);
         self.picks.clear();
-        self.picks.extend(taken.iter().enumerate().filter(|(_, count)| **count > 0).map(|(lot, count)| (lot, *count)));
-        self.picks.iter().map(|(lot, count)| worth_of(*lot) * i64::try_from(*count).unwrap_or(0)).sum()
+        self.picks.extend(taken.into_iter().enumerate().filter(|(_, count)| *count > 0));
+    }
+}
+
+impl Asked {
+    fn new(state: &State<'_, '_>, sig: usize, pool: &Pool, ground: &Ground, thought: &mut Thought) -> Self {
+        let model = state.model;
+        let mut asked = Self::default();
+        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| lot.count > 0) {
+            let profile = model.classes[lot.class].profile;
+            let mut wanted = Wanted { lot: index, class: lot.class, most: lot.count, ask: false };
+            if !model.relations.free[profile] {
+                let alone = ground.alone[lot.class];
+                let mut most = 0;
+                while most < lot.count && thought.admits(state, profile, sig) {
+                    most += 1;
+                    if !alone {
+                        break;
+                    }
+                    // Where pods may run their own constraints count them, whatever this machine is.
+                    thought.count(&model.relations, profile, |_| true);
+                }
+                thought.clear();
+                // Pods that come first may be what others want to be near.
+                if most == 0 && model.relations.profiles[profile].affinity_own.is_empty() {
+                    continue;
+                }
+                wanted.ask = !alone;
+                wanted.most = if alone { most } else { lot.count };
+            }
+            let beyond = (lot.worth - ground.volumes[lot.class]).max(0);
+            asked.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
+            asked.lots.push(wanted);
+        }
+        asked
+    }
+}
+
+impl Thought {
+    /// Whether rules let one more pod of a profile onto the machine.
+    fn admits(&self, state: &State<'_, '_>, profile: usize, sig: usize) -> bool {
+        let relations = &state.model.relations;
+        let view = View { counters: state.counters(), added: &self.added, total: &self.total, relations, sig };
+        conflict(relations, profile, &view).is_none() && !exceeds_cap(relations, profile, &view)
     }
 
     /// Forgets the pods of the machine.
