@@ -260,6 +260,31 @@ fn the_bound_does_not_divide_pods() {
     assert_eq!(planned.plan.lower_bound, planned.plan.cost_after);
 }
 
+/// Eighteen sizes that are large for the machines, of each forty pods.
+#[test]
+fn of_many_large_pods_the_fillings_of_the_bound_are_a_plan_in_whole_numbers() {
+    let names: Vec<String> = (0..432).map(|number| format!("n{number}")).collect();
+    let nodes: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::default().nodes("e2-standard-16", &nodes);
+    for app in 0..18 {
+        let on: Vec<&str> = (0..40).map(|number| nodes[(app * 24 + number) % nodes.len()]).collect();
+        let (cpu, memory) = (1_130 + app as i64 * 250, (2 + app as i64 * 7 % 24) * GIB);
+        world = world.app_with(&format!("app-{app}"), pod_spec(cpu, memory), &on);
+    }
+    let standard = ["e2-standard-4", "e2-standard-8", "e2-standard-16"];
+    let other = ["e2-highmem-4", "e2-highmem-8", "e2-highmem-16", "e2-highcpu-8", "e2-highcpu-16"];
+    let mut input = world.input(&[&standard[..], &other[..]].concat());
+    input.policy.optimize.move_penalty = MicroUsdPerHour(0);
+    let above = |mip_nodes| {
+        let limits = Limits { search_steps: 100, mip_nodes, ..Limits::default() };
+        let plan = planner::plan(&input, &limits).expect("a plan").plan;
+        (plan.cost_after.0 - plan.lower_bound.0) * 10_000 / plan.lower_bound.0
+    };
+    let (without, with) = (above(0), above(200));
+    println!("above the bound, in parts of ten thousand: {without} without the program, {with} with it");
+    assert!(with <= 20 && with < without);
+}
+
 /// Many sizes, rules between pods, zones and families: what a host is filled with must leave hardly a hole.
 #[test]
 fn a_scattered_cluster_ends_near_what_is_proven() {

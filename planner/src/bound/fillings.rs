@@ -118,12 +118,16 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<F
             away *= FURTHER;
         }
     }
-    let fillings = rows.iter().zip(used).filter(|(_, hosts)| *hosts > UNUSED).map(|(row, hosts)| {
+    // A round may have taken in more since the last program.
+    let hosts = used.into_iter().chain(std::iter::repeat(0.0));
+    let whole = |row: &Row| row.counts.iter().all(|count| count.fract() == 0.0) && row.counts.iter().any(|c| *c > 0.0);
+    let fillings = rows.iter().zip(hosts).filter(|(row, _)| whole(row)).map(|(row, hosts)| {
         let counts = problem.classes.iter().zip(&row.counts).filter(|(_, count)| **count >= 1.0);
         let pods = counts.map(|(class, count)| (class.class, count.round() as usize)).collect();
-        Filling { of: problem.kinds[row.kind].of, pods, hosts }
+        Filling { of: problem.kinds[row.kind].of, pods, hosts: if hosts > UNUSED { hosts } else { 0.0 } }
     });
-    (best, fillings.collect())
+    let fillings: Vec<Filling> = fillings.collect();
+    (best, fillings)
 }
 
 /// How many pods a host holds in the mean of the kinds that matter, by parts of pods.

@@ -4,6 +4,7 @@
 //! placement is: which nodes are closed, which machines are booted, and where the pods of closed
 //! nodes and the pending pods go.
 
+mod cover;
 mod drain;
 mod effort;
 mod exact;
@@ -23,7 +24,7 @@ pub(crate) use ladder::climb;
 use effort::{Effort, MANY};
 use ground::Ground;
 use ruin::{HEAT_PERCENT, Pace, Scope};
-use starts::Seldom;
+use starts::Times;
 
 use crate::bound::Bound;
 use crate::model::Model;
@@ -111,7 +112,7 @@ enum Start {
     /// Where the most wasteful of the nodes are closed, in percent.
     Closed(usize),
     /// Where hosts are filled as the bound's program would.
-    Filled(Seldom),
+    Filled(Times),
 }
 
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
@@ -123,7 +124,7 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
     let mut starts = vec![Start::Emptied];
     if goal.steps > 0 {
         starts.extend(effort.thresholds().into_iter().map(Start::Closed));
-        starts.extend([Seldom::Rounded, Seldom::LeftOut].map(Start::Filled));
+        starts.extend([Times::Whole, Times::Rounded, Times::RoundedDown].map(Start::Filled));
     }
     let mut placed = in_parallel(goal.threads, &starts, |start| match start {
         Start::Emptied => {
@@ -133,7 +134,7 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
             Some(drained)
         }
         Start::Closed(percent) => starts::close_wasteful(kept, goal, ground, *percent, None),
-        Start::Filled(seldom) => starts::filled(kept, goal, ground, *seldom),
+        Start::Filled(times) => starts::filled(kept, goal, ground, *times),
     })
     .into_iter()
     .flatten();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::ground::Ground;
 use super::ruin::{Scope, Search};
-use super::{Goal, drain, spread_kept};
+use super::{Goal, cover, drain, spread_kept};
 use crate::bound::{Filling, KindKey};
 use crate::moves::MOVE;
 use crate::state::State;
@@ -52,18 +52,56 @@ pub(super) fn too_dear(state: &State<'_, '_>, goal: &Goal<'_>) -> usize {
     (nodes.iter().filter(dear).count() * 100).div_ceil(nodes.len().max(1))
 }
 
-/// Closes all nodes that may leave, and fills hosts as the bound's program would, as often as whole hosts allow; what
-/// is left over is packed as usual. `None` when there is no such program, or a pod finds no place.
+/// How often the bound's fillings are used.
+#[derive(Clone, Copy)]
+pub(super) enum Times {
+    /// As an integer program says.
+    Whole,
+    /// As the bound says: what is used a part of a time adds up to some more.
+    Rounded,
+    /// What is used a part of a time is left out.
+    RoundedDown,
+}
+
+/// Closes all nodes that may leave, and fills hosts as the bound's program would; what is left over is packed as
+/// usual. `None` when there is no such program, or a pod finds no place.
 pub(super) fn filled<'m, 'a>(
     start: &State<'m, 'a>,
     goal: &Goal<'_>,
     ground: &Ground,
-    seldom: Seldom,
+    times: Times,
 ) -> Option<State<'m, 'a>> {
-    let mut fillings: Vec<&Filling> = goal.bound.fillings.iter().collect();
+    let fillings = &goal.bound.fillings;
     if fillings.is_empty() {
         return None;
     }
+    let numbers = match times {
+        Times::Whole => cover::solve(start.model, goal)?,
+        Times::Rounded => rounded(fillings),
+        Times::RoundedDown => fillings.iter().map(whole).collect(),
+    };
+    fill(start, goal, ground, &numbers)
+}
+
+/// How many hosts get a filling in any case.
+fn whole(filling: &Filling) -> usize {
+    filling.hosts.floor() as usize
+}
+
+/// What is used a part of a time adds up to some hosts, which those fillings get that miss least of a whole one.
+fn rounded(fillings: &[Filling]) -> Vec<usize> {
+    let mut numbers: Vec<usize> = fillings.iter().map(whole).collect();
+    let mut order: Vec<usize> = (0..fillings.len()).collect();
+    order.sort_by_key(|index| (Reverse((fillings[*index].hosts.fract() * 1e6) as i64), fillings[*index].of, *index));
+    let parts: f64 = fillings.iter().map(|filling| filling.hosts.fract()).sum();
+    for index in order.into_iter().take(parts.floor() as usize) {
+        numbers[index] += 1;
+    }
+    numbers
+}
+
+/// Closes all nodes that may leave, fills so many hosts with each of the bound's fillings, and packs the rest.
+fn fill<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, ground: &Ground, numbers: &[usize]) -> Option<State<'m, 'a>> {
     let model = start.model;
     let mut state = start.clone();
     let scope = Scope::whole(start);
@@ -71,19 +109,13 @@ pub(super) fn filled<'m, 'a>(
     search.refresh(&state);
     let nodes = search.closable.clone();
     empty(&mut state, &mut search, nodes.iter().copied());
-    fillings.sort_by_key(|filling| (Reverse((filling.hosts.fract() * 1e6) as i64), filling.of));
-    // What is used a part of a time adds up to some hosts, which those get that miss least of a whole one.
-    let parts: f64 = fillings.iter().map(|filling| filling.hosts.fract()).sum();
-    let mut more = if seldom == Seldom::Rounded { parts.floor() as usize } else { 0 };
     // By kind, those that come first last.
     let mut closed: BTreeMap<KindKey, Vec<usize>> = BTreeMap::new();
     for host in nodes.into_iter().rev().filter_map(|node| Some((node, model.hosts.get(node)?))) {
         closed.entry(KindKey::of(host.1)).or_default().push(host.0);
     }
-    for filling in fillings {
-        let hosts = filling.hosts.floor() as usize + usize::from(more > 0);
-        more = more.saturating_sub(1);
-        for number in 0..hosts {
+    for (filling, hosts) in goal.bound.fillings.iter().zip(numbers) {
+        for number in 0..*hosts {
             let node = closed.get(&filling.of).and_then(|nodes| nodes.last().copied());
             let host = match filling.of {
                 KindKey::Staying(_) => None,
@@ -105,15 +137,6 @@ pub(super) fn filled<'m, 'a>(
         }
     }
     pour(state, search)
-}
-
-/// What becomes of fillings that are used a part of a time.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Seldom {
-    /// Some of them are used once more.
-    Rounded,
-    /// None of them is.
-    LeftOut,
 }
 
 /// Closes nodes and makes a pool of their pods, those worth most first.
