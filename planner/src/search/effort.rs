@@ -1,7 +1,8 @@
 //! How much work the search of a cluster is given: in proportion to its nodes, and less where there is less to gain.
 //!
 //! No placement is cheaper than the bound. A cluster that costs little more than that was planned a while ago: its
-//! search mends what has changed since, and needs no more than a part of the steps that the first plan took.
+//! search mends what has changed since, and needs no more than a part of the steps that the first plan took. Nor does
+//! one that begins close to the bound.
 
 use super::{Goal, leaving};
 use crate::state::State;
@@ -15,6 +16,8 @@ const COUNT_BEYOND: usize = 3;
 /// in proportion below that, but one in so many at least.
 const MUCH_PERCENT: i128 = 20;
 const LEAST_SHARE: i128 = 16;
+/// The same of what there is to gain where a search begins, moves included.
+const LITTLE_PERCENT: i128 = 1;
 /// Shares are counted in parts of this.
 const WHOLE: i128 = 10_000;
 
@@ -30,6 +33,8 @@ pub(super) const MANY: usize = 2_000;
 pub(crate) struct Effort {
     /// Steps of ruin and recreate.
     pub(crate) steps: u64,
+    /// The steps where there is much to gain.
+    all: u64,
     /// Of the nodes that may leave, the largest share in percent that is closed at once for a start.
     most_closed: usize,
     nodes: usize,
@@ -46,12 +51,17 @@ impl Effort {
     fn between(nodes: usize, leaving: usize, cost: i64, bound: i64, steps: u32) -> Self {
         let counted = leaving.min(COUNT_ALL) + leaving.saturating_sub(COUNT_ALL) / COUNT_BEYOND;
         let all = u128::from(steps) * count(counted.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
-        let much = i128::from(cost.max(1)) * MUCH_PERCENT;
-        let gain = (i128::from(cost) - i128::from(bound)).max(0) * 100;
-        let share = (gain * WHOLE / much).clamp(WHOLE / LEAST_SHARE, WHOLE).unsigned_abs();
+        let share = share(cost, bound, MUCH_PERCENT);
         let most_closed = usize::try_from(share * 100 / WHOLE.unsigned_abs()).unwrap_or(100).max(THRESHOLDS[0]);
-        let steps = u64::try_from(all * share / WHOLE.unsigned_abs()).unwrap_or(u64::MAX);
-        Self { steps, most_closed, nodes }
+        let rounded = |steps: u128| u64::try_from(steps).unwrap_or(u64::MAX);
+        Self { steps: rounded(all * share / WHOLE.unsigned_abs()), all: rounded(all), most_closed, nodes }
+    }
+
+    /// Steps of a search that begins with a placement of such a price and cannot end below a bound.
+    pub(super) fn steps_from(&self, price: i64, bound: i64) -> u64 {
+        let share = share(price, bound, LITTLE_PERCENT);
+        let steps = u128::from(self.all) * share / WHOLE.unsigned_abs();
+        self.steps.min(u64::try_from(steps).unwrap_or(u64::MAX))
     }
 
     /// Shares of the nodes that may leave, in percent, that are closed for a start.
@@ -59,6 +69,13 @@ impl Effort {
         let all: &[usize] = if self.nodes < MANY { &THRESHOLDS } else { &FEW_THRESHOLDS };
         all.iter().copied().filter(|percent| *percent <= self.most_closed).collect()
     }
+}
+
+/// The share of all steps that is worth its while, where so many percent of the cost are worth all of them.
+fn share(cost: i64, bound: i64, much_percent: i128) -> u128 {
+    let much = i128::from(cost.max(1)) * much_percent;
+    let gain = (i128::from(cost) - i128::from(bound)).max(0) * 100;
+    (gain * WHOLE / much).clamp(WHOLE / LEAST_SHARE, WHOLE).unsigned_abs()
 }
 
 fn count(nodes: usize) -> u128 {
@@ -81,6 +98,18 @@ mod tests {
         // No bound is above the cost; if it were, there would be nothing to gain.
         assert_eq!(steps(1_000, 0, 1_000), 5_000);
         assert_eq!(steps(usize::MAX, i64::MAX, 0), u64::MAX);
+    }
+
+    #[test]
+    fn a_search_that_begins_close_to_the_bound_takes_fewer_steps() {
+        let from =
+            |cost: i64, price: i64| Effort::between(1_000, 1_000, cost, 1_000_000, 20_000).steps_from(price, 1_000_000);
+        assert_eq!(from(2_000_000, 1_100_000), 80_000);
+        assert_eq!(from(2_000_000, 1_005_000), 39_800);
+        assert_eq!(from(2_000_000, 1_000_001), 5_000);
+        assert_eq!(from(2_000_000, 900_000), 5_000);
+        // Where little has changed, steps are few already.
+        assert_eq!(from(1_020_000, 1_005_000), Effort::between(1_000, 1_000, 1_020_000, 1_000_000, 20_000).steps);
     }
 
     #[test]

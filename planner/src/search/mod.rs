@@ -145,10 +145,11 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
             start = state;
         }
     }
+    let steps = effort.steps_from(goal.price(&start), goal.bound.cost);
     let seeds: Vec<u64> =
         (0..if leaving(model) <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
-        parts::improve_all(present, start.clone(), ground, effort.steps, &Goal { seed: *seed, ..*goal })
+        parts::improve_all(present, start.clone(), ground, steps, &Goal { seed: *seed, ..*goal })
     });
     found.extend([drained, kept.clone()]);
     if goal.branches > 0 {
