@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use super::dealing::{Dealing, Dealt, Hosts, Pods, Taker, Worths};
 use super::groups::Proposal;
+use super::mixed::Row;
 use super::prices::{ceiling, fill};
 use super::problem::{Problem, UNBOUNDED};
 use super::proof::{Proof, certify};
@@ -37,9 +38,9 @@ const CLOSE: f64 = 0.97;
 const VIOLATION: f64 = 2e-5;
 
 /// Worths and prices, in units of the dearest kind's price.
-struct Solved {
+pub(super) struct Solved {
     /// By demand.
-    worths: Vec<f64>,
+    pub(super) worths: Vec<f64>,
     /// By kind of the program.
     prices: Vec<[f64; DIMS]>,
 }
@@ -54,7 +55,7 @@ pub(super) fn improve(problem: &Problem, proposal: &Proposal, start: &Proof) -> 
         if active.len() * count > MOST_PAIRS {
             break;
         }
-        let program = Program::new(problem, &active, start.cost.max(1) as f64);
+        let program = Program::new(problem, &active, &[], start.cost.max(1) as f64);
         let Some(mut solver) = Dealt::new(&program.dealing) else { break };
         let mut violated = Vec::new();
         for tolerance in [LOOSE, TOLERANCE] {
@@ -119,19 +120,21 @@ fn fullest(mut kinds: Vec<(f64, usize)>, most: usize) -> Vec<usize> {
 
 /// Classes that the program need not tell apart: equal in what they ask for and in where they may run. Those that are
 /// counted must be as many, too: of equal numbers each gets an equal part.
-fn alike(problem: &Problem, active: &[usize]) -> Vec<Vec<usize>> {
+fn alike(problem: &Problem, active: &[usize], fillings: &[Row]) -> Vec<Vec<usize>> {
     let mut alike: BTreeMap<(Amounts, i64, Vec<i64>, i64), Vec<usize>> = BTreeMap::new();
     for (class, demand) in problem.classes.iter().enumerate() {
-        let most: Vec<i64> = active.iter().map(|kind| problem.kinds[*kind].most[class].min(MANY)).collect();
-        let counted = most.iter().any(|most| (1..MANY).contains(most));
+        let kinds = active.iter().map(|kind| problem.kinds[*kind].most[class].min(MANY));
+        let most: Vec<i64> = kinds.chain(fillings.iter().map(|filling| filling.counts[class])).collect();
+        let counted = most[..active.len()].iter().any(|most| (1..MANY).contains(most))
+            || most[active.len()..].iter().any(|most| *most > 0);
         let count = if counted { demand.count } else { 0 };
         alike.entry((demand.request, problem.alone(class), most, count)).or_default().push(class);
     }
     alike.into_values().collect()
 }
 
-/// The program with some kinds.
-struct Program<'a> {
+/// The program with some kinds, and with fillings of others, each of which is a kind by itself.
+pub(super) struct Program<'a> {
     active: &'a [usize],
     about: f64,
     /// Classes that are one.
@@ -142,14 +145,14 @@ struct Program<'a> {
     numbers: Vec<f64>,
     /// By kind of the program: the resources that bind somebody.
     rooms: Vec<Vec<usize>>,
-    dealing: Dealing,
+    pub(super) dealing: Dealing,
 }
 
 impl<'a> Program<'a> {
     /// Its columns are shares: of a class's pods, and of as many hosts as would cost `about`; its rows are of the size of
     /// one. The solver needs fewer steps for that.
-    fn new(problem: &Problem, active: &'a [usize], about: f64) -> Self {
-        let alike = alike(problem, active);
+    pub(super) fn new(problem: &Problem, active: &'a [usize], fillings: &[Row], about: f64) -> Self {
+        let alike = alike(problem, active, fillings);
         let pods = |members: &Vec<usize>| members.iter().map(|class| problem.classes[*class].count).sum::<i64>();
         let demands: Vec<f64> = alike.iter().map(|members| pods(members).max(1) as f64).collect();
         let (mut numbers, mut rooms, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
@@ -165,6 +168,11 @@ impl<'a> Program<'a> {
             numbers.push(number);
             rooms.push(own);
         }
+        for filling in fillings {
+            kinds.push(Hosts { price: 1.0, limit: None, rooms: 0 });
+            numbers.push(about / problem.kinds[filling.kind].price.max(1) as f64);
+            rooms.push(Vec::new());
+        }
         let pods = |(members, demand): (&Vec<usize>, &f64)| {
             let class = *members.first()?;
             let request = &problem.classes[class].request;
@@ -179,14 +187,19 @@ impl<'a> Program<'a> {
                 let share = || most as f64 * members.len() as f64 * number / demand;
                 (most > 0).then(|| Taker { kind: place, shares, most: (most < MANY).then(share) })
             };
-            let takers = active.iter().enumerate().filter_map(taker).collect();
+            let held = |(place, filling): (usize, &Row)| {
+                let share = (filling.counts[class] * members.len() as i64) as f64 * numbers[place] / demand;
+                (filling.counts[class] > 0).then_some(Taker { kind: place, shares: [0.0; DIMS], most: Some(share) })
+            };
+            let takers = active.iter().enumerate().filter_map(taker);
+            let takers = takers.chain((active.len()..).zip(fillings).filter_map(held)).collect();
             Some(Pods { alone: demand * problem.alone(class) as f64 / about, takers })
         };
         let classes = alike.iter().zip(&demands).filter_map(pods).collect();
         Self { active, about, alike, demands, numbers, rooms, dealing: Dealing { kinds, classes } }
     }
 
-    fn solved(&self, problem: &Problem, found: &Worths) -> Solved {
+    pub(super) fn solved(&self, problem: &Problem, found: &Worths) -> Solved {
         let dearest = problem.dearest() as f64;
         let mut worths = vec![0.0; problem.classes.len()];
         for ((members, demand), worth) in self.alike.iter().zip(&self.demands).zip(&found.pods) {

@@ -9,8 +9,10 @@
 mod assignment;
 mod dealing;
 mod fillings;
+mod grid;
 mod groups;
 mod interior;
+mod mixed;
 mod prices;
 mod problem;
 mod program;
@@ -125,6 +127,13 @@ fn prove(problem: &Problem, classes: usize) -> Bound {
     }
     let proof = assignment::improve(problem, &proposal, &grouped).unwrap_or(grouped);
     take(&mut bound, &proof, "pod class and host");
+    let proof = match mixed::improve(problem, &proof) {
+        Some(mixed) => {
+            take(&mut bound, &mixed, "pod class and host, small ones in whole pods");
+            mixed
+        }
+        None => proof,
+    };
     let (whole, fillings) = fillings::improve(problem, &proof);
     if let Some(whole) = whole {
         take(&mut bound, &whole, "pod class and filling of a host");
