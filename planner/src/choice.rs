@@ -5,8 +5,6 @@
 //! next is always the one that is cheapest as far as is known, so that those are left alone which could not
 //! become cheaper than what is believed already.
 
-use std::iter;
-
 use journal_schema::policy::Objective;
 
 use crate::aims::Measure;
@@ -81,31 +79,37 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
         }
     }
 
-    /// Leads the scheduler to the best placement. The others, and that one without being led, are looked at when
-    /// that turns out to be dearer than they could be.
+    /// Leads the scheduler to the best placement, and where that is cheap to the next as long as that could be
+    /// cheaper than what came of those before. All of them without being led are looked at when what is led turns out
+    /// to be dearer than they could be.
     fn lead(&mut self) {
-        let led = |state: &State<'m, 'a>| {
-            let mut led = self.settle(waves::led(state), &state.at, Rules::Compiled);
-            led.harden(self.model, self.goal, Rules::Compiled);
-            led
-        };
-        let Some(first) = self.found.first().map(led) else { return };
-        let drawn = outlook::is_drawn(self.model, &first.change, first.rehearsal.steps.len());
+        let floor = |state: &State<'m, 'a>| price_of(&Change::of(state), state, state.homeless, self.goal);
+        let mut led: Vec<Candidate<'m, 'a>> = Vec::new();
+        for state in &self.found {
+            if led.iter().any(|other| other.price <= floor(state) || !self.is_drawn(other)) {
+                break;
+            }
+            let mut candidate = self.settle(waves::led(state), &state.at, Rules::Compiled);
+            candidate.harden(self.model, self.goal, Rules::Compiled);
+            led.push(candidate);
+        }
+        let Some(first) = led.first() else { return };
         let large = work_of(self.model, &first.change, first.rehearsal.steps.len()) >= LARGE_REHEARSAL;
-        // What looks second may be less fragile.
-        let second = self.found.get(1).filter(|_| drawn).map(led);
         let count = self.found.len();
-        let present = self.model.present_cost;
-        let unled = if large { present / UNLED_SHARE } else { 0 };
+        let unled = if large { self.model.present_cost / UNLED_SHARE } else { 0 };
         for (number, state) in self.found.iter().enumerate() {
-            let floor = price_of(&Change::of(state), state, state.homeless, self.goal);
             // Among equals the one that changes least, which the search gives last; and one that leads nobody.
             let rank = if large { 2 * count + 2 - number } else { count - number };
-            self.waiting.push(Waiting { price: floor + unled, rank, stage: Stage::Found(number) });
+            self.waiting.push(Waiting { price: floor(state) + unled, rank, stage: Stage::Found(number) });
         }
-        for (rank, led) in (count + 1..).zip(iter::once(first).chain(second)) {
+        for (rank, led) in (count + 1..).zip(led) {
             self.waiting.push(Waiting { price: led.price, rank, stage: Stage::Looked(led) });
         }
+    }
+
+    /// Whether it was rehearsed in other orders too.
+    fn is_drawn(&self, candidate: &Candidate<'_, '_>) -> bool {
+        outlook::is_drawn(self.model, &candidate.change, candidate.rehearsal.steps.len())
     }
 
     /// Settles every placement on the compiled model, and makes the best cheaper where that is asked for.
@@ -114,9 +118,7 @@ impl<'m, 'a, 'g, 'b> Choice<'m, 'a, 'g, 'b> {
             self.found.iter().rev().map(|state| self.settle(Change::of(state), &state.at, Rules::Compiled)).collect();
         candidates.sort_by_key(|candidate| candidate.price);
         // Where that is cheap the second too: which of them becomes cheaper is seen only afterwards.
-        let first = candidates.first();
-        let small =
-            first.is_some_and(|first| outlook::is_drawn(self.model, &first.change, first.rehearsal.steps.len()));
+        let small = candidates.first().is_some_and(|first| self.is_drawn(first));
         for candidate in candidates.iter_mut().take(if polish { 1 + usize::from(small) } else { 0 }) {
             candidate.polish(self.model, self.goal, Rules::Compiled);
         }

@@ -231,11 +231,21 @@ impl<'m, 'a> Candidate<'m, 'a> {
         }
     }
 
-    /// Makes it come true in more orders, where that is worth its price: as long as the mean falls, it
-    /// takes the remedies that a rehearsal drawn by lot would have needed.
+    /// Makes it come true in more orders: by opening hosts one after the other, and then, where that is worth its
+    /// price, by the remedies that a rehearsal drawn by lot would have needed, as long as the mean falls.
     pub(crate) fn harden(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
         let mut failed = outlook(model, &self.change, self.rehearsal.steps.len()).failed;
-        let (excess, lonely) = (spread_excess(&self.rehearsal.state), self.rehearsal.state.lonely());
+        let before = Soundness::of(&self.rehearsal);
+        while let Some(change) = self.change.apart(model, &self.rehearsal, &failed) {
+            let outcome = rehearse(model, &change, rules);
+            let sound = Soundness::of(&outcome).is_no_worse_than(&before);
+            let (apart, outlook) = Self::new(model, goal, change, outcome);
+            if !sound || apart.price > self.price {
+                break;
+            }
+            *self = apart;
+            failed = outlook.failed;
+        }
         loop {
             let mut better: Option<(Self, Outlook<'m, 'a>)> = None;
             // Those in which most goes wrong come first; a few tell what to do.
@@ -247,10 +257,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
                 let remedies = Remedies::find(&mut failed.state, goal.bound, &self.change, stuck.clone()).first();
                 help(model, &mut trial, remedies, &stuck);
                 let outcome = rehearse(model, &trial, rules);
-                if outcome.stuck.len() > self.rehearsal.stuck.len()
-                    || spread_excess(&outcome.state) > excess
-                    || outcome.state.lonely() > lonely
-                {
+                if !Soundness::of(&outcome).is_no_worse_than(&before) {
                     continue;
                 }
                 let (trial, outlook) = Self::new(model, goal, trial, outcome);
@@ -262,6 +269,24 @@ impl<'m, 'a> Candidate<'m, 'a> {
             *self = candidate;
             failed = outlook.failed;
         }
+    }
+}
+
+/// What must not become worse for a lower price.
+struct Soundness {
+    stuck: usize,
+    excess: i64,
+    lonely: u32,
+}
+
+impl Soundness {
+    fn of(rehearsal: &Rehearsal<'_, '_>) -> Self {
+        let Rehearsal { stuck, state, .. } = rehearsal;
+        Self { stuck: stuck.len(), excess: spread_excess(state), lonely: state.lonely() }
+    }
+
+    fn is_no_worse_than(&self, other: &Self) -> bool {
+        self.stuck <= other.stuck && self.excess <= other.excess && self.lonely <= other.lonely
     }
 }
 

@@ -13,6 +13,7 @@
 //! ([`preferences`]) while it is sought, and on the reference model ([`crate::scheduler`]) before it
 //! is believed.
 
+mod apart;
 mod preferences;
 mod reference;
 mod waves;
