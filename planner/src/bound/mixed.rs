@@ -18,6 +18,9 @@ const MOST_PAIRS: usize = 30_000;
 /// Most programs, and how closely each is solved.
 const MOST_ROUNDS: usize = 40;
 const TOLERANCE: f64 = 3e-5;
+/// Fillings are sought by worths that are so many percent the proof's, and else the program's: those swing widely as
+/// long as fillings are few, and what is worth most by them matters little in the end.
+const NEAR_PERCENT: i128 = 85;
 /// A kind comes close if its hosts could hold so much of their price in parts of pods: a large one, and a small one.
 const CLOSE: f64 = 0.995;
 const NEARLY: f64 = 0.98;
@@ -59,18 +62,35 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> Option<Proof> {
         let Some(mut solver) = Dealt::new(&program.dealing) else { break };
         let solved = program.solved(problem, &solver.solve(TOLERANCE));
         let worth: Vec<i64> = solved.worths.iter().map(|worth| rounded(*worth, scale)).collect();
-        let (ceilings, more) = active.look(problem, &worth);
-        let proof = conclude(problem, &worth, &ceilings);
-        let proven = best.as_ref().map_or(start.cost, |best| best.cost).max(proof.cost);
-        if proof.cost > best.as_ref().map_or(start.cost, |best| best.cost) {
-            best = Some(proof);
+        let nearer = between(&worth, best.as_ref().map_or(&start.worth, |best| &best.worth));
+        let mut more = false;
+        for worth in [&nearer, &worth] {
+            // What the program's own worths show is asked only where those near the proof show nothing.
+            if !more {
+                let ceilings;
+                (ceilings, more) = active.look(problem, worth);
+                let proof = conclude(problem, worth, &ceilings);
+                if proof.cost > best.as_ref().map_or(start.cost, |best| best.cost) {
+                    best = Some(proof);
+                }
+            }
         }
+        let proven = best.as_ref().map_or(start.cost, |best| best.cost);
         let worths = worth.iter().zip(&problem.classes).map(|(worth, class)| *worth as f64 * class.count as f64);
         if !more || proven as f64 * NANO as f64 >= worths.sum::<f64>() * (1.0 - SETTLED) {
             break;
         }
     }
     best
+}
+
+/// Worths between a program's and those of a proof.
+fn between(program: &[i64], proof: &[i64]) -> Vec<i64> {
+    let mixed = |(own, proven): (&i64, &i64)| {
+        let sum = i128::from(*own) * (100 - NEAR_PERCENT) + i128::from(*proven) * NEAR_PERCENT;
+        i64::try_from(sum / 100).unwrap_or(*proven)
+    };
+    program.iter().zip(proof).map(mixed).collect()
 }
 
 /// Worths as floating point sees them.
