@@ -84,6 +84,8 @@ const RESUMED: [usize; 3] = [100, 60, 30];
 const SEEDS: u64 = 2;
 /// Nodes that may leave of a small one, at most.
 const SMALL: usize = 150;
+/// Boldness there, in percent of a typical host's price.
+const SMALL_HEAT_PERCENT: i64 = 11;
 
 /// What the searches of one cluster begin from.
 pub(crate) struct Outset<'m, 'a> {
@@ -146,9 +148,15 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
         }
     }
     let steps = effort.steps_from(goal.price(&start), goal.bound.cost);
-    let seeds: Vec<u64> =
-        (0..if leaving(model) <= SMALL { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
+    let small = leaving(model) <= SMALL;
+    let seeds: Vec<u64> = (0..if small { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
+        if small {
+            let whole = Scope::whole(&start);
+            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+            let pace = Pace { steps, heat_percent: SMALL_HEAT_PERCENT, seed: *seed };
+            return ruin::gather(start.clone(), present.lonely(), goal, ground, &whole, pace);
+        }
         parts::improve_all(present, start.clone(), ground, steps, &Goal { seed: *seed, ..*goal })
     });
     found.extend([drained, kept.clone()]);

@@ -24,6 +24,10 @@ const MOST_RECEIVERS: usize = 48;
 /// Boldness at first, in percent of a typical host's price.
 pub(super) const HEAT_PERCENT: i64 = 8;
 
+/// What gathered waste counts for where it is a whole typical host, in percent of its price: at a hundred and more
+/// hosts would be booted to be left empty.
+const GATHERED_PERCENT: i64 = 90;
+
 /// What part of a cluster is searched.
 #[derive(Debug)]
 pub(super) struct Scope {
@@ -97,12 +101,44 @@ pub(super) fn improve<'m, 'a>(
     scope: &Scope,
     pace: Pace,
 ) -> State<'m, 'a> {
+    improve_by(start, lonely, goal, ground, scope, pace, None)
+}
+
+/// The same, on a way that gathers what is wasted on few hosts: of placements that cost the same, the one that wastes
+/// much on one host is nearer to a smaller host there than one that wastes a little on each.
+pub(super) fn gather<'m, 'a>(
+    start: State<'m, 'a>,
+    lonely: u32,
+    goal: &Goal<'_>,
+    ground: &Ground,
+    scope: &Scope,
+    pace: Pace,
+) -> State<'m, 'a> {
+    let typical = typical_price(&start).max(1);
+    improve_by(start, lonely, goal, ground, scope, pace, Some(typical))
+}
+
+/// Improves a placement, and gathers waste where a typical host's price is given to measure that by.
+fn improve_by<'m, 'a>(
+    start: State<'m, 'a>,
+    lonely: u32,
+    goal: &Goal<'_>,
+    ground: &Ground,
+    scope: &Scope,
+    pace: Pace,
+    measure: Option<i64>,
+) -> State<'m, 'a> {
     let mut state = start;
     state.commit();
     let mut search = Search::new(&state, lonely, goal, ground, scope, pace.seed);
     let mut price = goal.price(&state);
     let mut best = price;
     let heat = typical_price(&state) * pace.heat_percent / 100;
+    let gathered =
+        |search: &Search<'_, '_>, state: &State<'m, 'a>| measure.map_or(0, |typical| search.gathered(state, typical));
+    // What has been gathered may be worth a step that costs more.
+    let spare = measure.map_or(0, |_| heat);
+    let mut before = price - gathered(&search, &state);
     for step in 0..pace.steps {
         if step % HOT_LIST_STEPS == 0 {
             search.refresh(&state);
@@ -114,10 +150,11 @@ pub(super) fn improve<'m, 'a>(
         let left = i64::from(pace.steps - step);
         let noise = i64::try_from(search.random.next() % 1000).unwrap_or(0);
         let allowance = heat * left / i64::from(pace.steps) * noise / 1000;
-        let done = search.step(&mut state, price + allowance);
+        let done = search.step(&mut state, price + allowance + spare);
         let now = goal.price(&state);
-        if done && now <= price + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
-            price = now;
+        let after = if done { now - gathered(&search, &state) } else { now };
+        if done && after <= before + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
+            (price, before) = (now, after);
             if price < best {
                 best = price;
                 state.commit();
@@ -170,6 +207,18 @@ impl<'g, 'b> Search<'g, 'b> {
     fn waste(&self, state: &State<'_, '_>, host: usize) -> i64 {
         let runs = self.goal.bound.worth_of(state.model, &state.pods[host]);
         self.cost_of(state, host) * 1000 - runs
+    }
+
+    /// Micro-USD per hour that a placement is the better for what it wastes on few hosts rather than on many, where a
+    /// typical host has such a price. It grows with the square of what a host wastes, and is always less than that.
+    /// Time: hosts and their pods.
+    fn gathered(&self, state: &State<'_, '_>, typical: i64) -> i64 {
+        let open = self.scope.slots.iter().filter(|host| state.open[**host]);
+        let wasted = open.map(|host| {
+            let runs = self.goal.bound.worth_of(state.model, &state.pods[*host]) / 1000;
+            (state.saved_by_closing(*host) - runs).clamp(0, typical)
+        });
+        wasted.map(|wasted| wasted * wasted / typical).sum::<i64>() * GATHERED_PERCENT / 100
     }
 
     /// What closing an open host saves, moves included.
