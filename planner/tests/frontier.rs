@@ -107,6 +107,19 @@ fn plans_at_other_prices_are_near_the_points() {
     assert!(compared >= 8, "{compared}");
 }
 
+/// Where moves are dear many nodes stay, and which of them leave is what matters. The limits are half-way to what came
+/// of it when none of those that had left came back while others left.
+#[test]
+fn where_moves_are_dear_those_nodes_leave_that_save_most_for_them() {
+    for (move_price, most) in [(10_000, 69_300_000), (20_000, 77_000_000)] {
+        let mut input = generate(&Shape { nodes: 385, deleted_percent: 50, families: &["e2", "n2", "c3"], seed: 2 });
+        input.policy.optimize.move_penalty = MicroUsdPerHour(move_price);
+        let plan = plan(&input).plan;
+        let comes_to = plan.cost_after.0 + move_price * plan.moves.len() as i64;
+        assert!(comes_to <= most, "at {move_price}: {comes_to}");
+    }
+}
+
 #[test]
 fn the_points_are_the_same_for_any_number_of_threads() {
     let input = made(23);

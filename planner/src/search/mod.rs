@@ -8,6 +8,7 @@ mod cover;
 mod drain;
 mod effort;
 mod exact;
+mod exchange;
 mod ground;
 mod ladder;
 mod opening;

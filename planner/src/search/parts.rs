@@ -5,6 +5,7 @@
 //! parts are searched independently, each from its own seed, and the outcome is the same for any number of
 //! threads. Between rounds the hosts are dealt out anew.
 
+use super::exchange;
 use super::ground::Ground;
 use super::random::Random;
 use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
@@ -35,6 +36,11 @@ pub(super) fn improve_all<'m, 'a>(
         let whole = Scope::whole(&start);
         return improve(start, lonely, goal, ground, &whole, pace);
     }
+    // A node that left comes back with its pods, which are all over the cluster: where some nodes stay, part of the
+    // steps are for the whole.
+    let left = start.nodes() - start.open[..start.nodes()].iter().filter(|open| **open).count();
+    let for_whole = steps * exchange::percent(start.may_leave().count(), left) / 200;
+    let steps = steps - for_whole;
     let mut state = start;
     let mut random = Random::new(goal.seed);
     for round in 0..ROUNDS {
@@ -66,7 +72,12 @@ pub(super) fn improve_all<'m, 'a>(
             return before;
         }
     }
-    state
+    if for_whole == 0 {
+        return state;
+    }
+    let whole = Scope::whole(&state);
+    let pace = Pace { steps: share(for_whole), heat_percent: HEAT_PERCENT / i64::from(ROUNDS), seed: goal.seed };
+    improve(state, lonely, goal, ground, &whole, pace)
 }
 
 /// How many hosts of a part are open.

@@ -27,10 +27,8 @@ pub(super) struct Pool {
 impl Pool {
     /// Makes it the items of a list whose classes stand together.
     pub(super) fn fill(&mut self, model: &Model<'_>, worth: &[i64], items: impl Iterator<Item = usize>) {
-        self.items.clear();
+        self.clear();
         self.items.extend(items);
-        self.lots.clear();
-        self.worth = 0;
         for (place, item) in self.items.iter().enumerate() {
             let class = model.items[*item].class;
             let each = worth[class].max(1);
@@ -40,6 +38,13 @@ impl Pool {
                 None => self.lots.push(Lot { class, worth: each, first: place, count: 1 }),
             }
         }
+    }
+
+    /// Makes it empty.
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.lots.clear();
+        self.worth = 0;
     }
 
     pub(super) fn is_empty(&self) -> bool {

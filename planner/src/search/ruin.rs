@@ -4,6 +4,7 @@
 //! say what a host's pods are worth, and a host that costs much more than that is a good one to
 //! close. Worse placements are accepted for a while, less and less so, and the best one is kept.
 
+use super::exchange;
 use super::ground::Ground;
 use super::opening::Rate;
 use super::pool::Pool;
@@ -78,13 +79,15 @@ pub(super) struct Search<'g, 'b> {
     /// Hosts that may be closed and are open.
     pub(super) closable: Vec<usize>,
     /// Present nodes that are closed.
-    closed: Vec<usize>,
+    pub(super) closed: Vec<usize>,
+    /// Of a hundred steps, those that are exchanges.
+    exchanges: u64,
     /// Open hosts that take pods and have room for some.
     pub(super) receivers: Vec<usize>,
     /// Broken affinities of the present placement.
     pub(super) lonely: u32,
     /// Classes of which some pod was lifted in this step.
-    lifted: Vec<usize>,
+    pub(super) lifted: Vec<usize>,
     pub(super) pool: Pool,
     pub(super) trial: Trial<'g>,
     /// Machines of a place in the order in which they are tried.
@@ -193,6 +196,7 @@ impl<'g, 'b> Search<'g, 'b> {
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
+            exchanges: 0,
             receivers: Vec::new(),
             lonely,
             lifted: Vec::new(),
@@ -204,7 +208,7 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// Nano-USD per hour that a host costs beyond what its pods are worth.
-    fn waste(&self, state: &State<'_, '_>, host: usize) -> i64 {
+    pub(super) fn waste(&self, state: &State<'_, '_>, host: usize) -> i64 {
         let runs = self.goal.bound.worth_of(state.model, &state.pods[host]);
         self.cost_of(state, host) * 1000 - runs
     }
@@ -235,6 +239,8 @@ impl<'g, 'b> Search<'g, 'b> {
         // A node's own pods come back with it, so they must be within the scope.
         let near = |host: usize| model.hosts[host].home.iter().all(|item| self.scope.has(state.at[*item]));
         self.closed = slots().take_while(|host| *host < nodes).filter(|h| !state.open[*h] && near(*h)).collect();
+        let stay = self.closable.iter().filter(|host| **host < nodes).count();
+        self.exchanges = exchange::percent(stay, self.closed.len());
         self.receivers = slots()
             .filter(|h| state.open[*h] && (*h >= nodes || model.hosts[*h].receives))
             .filter(|h| has_room(&model.least_request, &state.room[*h], model.dims))
@@ -264,6 +270,9 @@ impl<'g, 'b> Search<'g, 'b> {
     /// One step; whether every pod that was lifted has a place again. Given up when it is sure to cost more
     /// than `most`.
     fn step(&mut self, state: &mut State<'_, '_>, most: i64) -> bool {
+        if self.exchanges > 0 && self.random.chance(self.exchanges) {
+            return self.exchange(state, most);
+        }
         let mut lifted: Vec<usize> = Vec::new();
         self.ruined.clear();
         let first = if self.random.chance(20) { self.random.pick(&self.hot) } else { self.wasteful_of_three(state) };
