@@ -1,5 +1,7 @@
 //! Emptying nodes into the room that others have, and placing what is pending.
 
+use std::cmp::Reverse;
+
 use super::Goal;
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State};
@@ -81,17 +83,21 @@ pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     }
 }
 
-/// Closes nodes whose pods fit elsewhere, the dearest for what runs there first, until none is left.
+/// What closing an open host saves for the room that is lost by it, in millionths: its pods take some elsewhere, and what
+/// is left beside them is gone.
+fn gain(state: &State<'_, '_>, goal: &Goal<'_>, host: usize, saves: i64) -> i128 {
+    let room = goal.bound.worth_of(state.model, &state.pods[host]) + goal.bound.units.worth(&state.room[host]).max(0);
+    i128::from(saves) * 1_000_000_000 / i128::from(room.max(1))
+}
+
+/// Closes nodes whose pods fit elsewhere, those first that save most for the room that is lost, until none is left.
 pub(super) fn drain(state: &mut State<'_, '_>, goal: &Goal<'_>) {
     let base = state.lonely();
     loop {
         let mut nodes: Vec<usize> = state.may_leave().collect();
-        let waste = |host: usize| -> i64 {
-            let runs = goal.bound.worth_of(state.model, &state.pods[host]);
-            let moves = state.model.hosts[host].toll * goal.move_penalty / MOVE;
-            (state.saved_by_closing(host) - moves) * 1000 - runs
-        };
-        nodes.sort_by_key(|host| (-waste(*host), *host));
+        let saves =
+            |host: usize| state.saved_by_closing(host) - state.model.hosts[host].toll * goal.move_penalty / MOVE;
+        nodes.sort_by_cached_key(|host| (Reverse(gain(state, goal, *host, saves(*host))), *host));
         let (mut closed, hosts) = (false, roomy(state));
         for host in nodes {
             closed |= try_close(state, goal, &hosts, host, base);
@@ -115,10 +121,7 @@ pub(super) fn drain_by_stages<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, pri
             node.price.unwrap_or(0) - node.toll * goal.move_penalty / MOVE
         };
         let (mut worthwhile, later): (Vec<usize>, Vec<usize>) = left.into_iter().partition(|host| saving(*host) > 0);
-        worthwhile.sort_by_cached_key(|host| {
-            let runs = goal.bound.worth_of(state.model, &state.pods[*host]);
-            (runs - saving(*host) * 1000, *host)
-        });
+        worthwhile.sort_by_cached_key(|host| (Reverse(gain(&state, &goal, *host, saving(*host))), *host));
         let hosts = roomy(&state);
         for host in worthwhile {
             try_close(&mut state, &goal, &hosts, host, base);
