@@ -7,6 +7,8 @@
 
 use super::drain;
 use super::ruin::Search;
+use crate::model::Model;
+use crate::moves::MOVE;
 use crate::state::State;
 
 /// Of a hundred steps, those that are exchanges where as many nodes stay as leave.
@@ -18,8 +20,24 @@ const TRIED: usize = 4;
 /// Open hosts beside those that got room, of which one number is drawn: pods of what is closed may go there too.
 const MORE_RECEIVERS: [usize; 4] = [0, 6, 16, 48];
 
-/// How many of a hundred steps are exchanges: the more, the nearer to each other the numbers of nodes are that could
-/// leave and stay, and that left.
+/// Moves are dear where emptying all nodes that may leave takes this share of what they cost, as a divisor. Where they
+/// are cheaper nearly all nodes leave, and what is sought is how new machines are filled.
+const DEAR_SHARE: i128 = 25;
+
+/// Whether moves are dear.
+pub(super) fn moves_are_dear(model: &Model<'_>, move_penalty: i64) -> bool {
+    let leaving = || model.hosts.iter().filter(|host| host.keep.is_none());
+    let toll: i128 = leaving().map(|host| i128::from(host.toll)).sum();
+    let cost: i128 = leaving().map(|host| i128::from(host.price.unwrap_or(0))).sum();
+    are_dear(toll, cost, move_penalty)
+}
+
+fn are_dear(toll: i128, cost: i128, move_penalty: i64) -> bool {
+    toll * i128::from(move_penalty) * DEAR_SHARE >= cost * i128::from(MOVE)
+}
+
+/// How many of a hundred steps are exchanges where moves are dear: the more, the nearer to each other the numbers of
+/// nodes are that could leave and stay, and that left.
 pub(super) fn percent(stay: usize, left: usize) -> u64 {
     let fewer = stay.min(left);
     u64::try_from(MOST_PERCENT * 2 * fewer / (stay + left).max(1)).unwrap_or(0)
@@ -85,7 +103,15 @@ impl Search<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::percent;
+    use super::{are_dear, percent};
+
+    /// A thousand ordinary moves at a tenth of a cent come to a dollar.
+    #[test]
+    fn moves_are_dear_by_what_the_nodes_cost_that_they_empty() {
+        assert!(are_dear(1_000_000, 25_000_000, 1_000));
+        assert!(!are_dear(1_000_000, 25_000_001, 1_000));
+        assert!(!are_dear(1_000_000, 25_000_000, 999));
+    }
 
     #[test]
     fn exchanges_are_for_clusters_of_which_a_part_stays() {

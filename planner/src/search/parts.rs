@@ -36,10 +36,11 @@ pub(super) fn improve_all<'m, 'a>(
         let whole = Scope::whole(&start);
         return improve(start, lonely, goal, ground, &whole, pace);
     }
-    // A node that left comes back with its pods, which are all over the cluster: where some nodes stay, part of the
+    // A node that left comes back with its pods, which are all over the cluster: where moves are dear, part of the
     // steps are for the whole.
     let left = start.nodes() - start.open[..start.nodes()].iter().filter(|open| **open).count();
-    let for_whole = steps * exchange::percent(start.may_leave().count(), left) / 200;
+    let dear = exchange::moves_are_dear(start.model, goal.move_penalty);
+    let for_whole = if dear { steps * exchange::percent(start.may_leave().count(), left) / 200 } else { 0 };
     let steps = steps - for_whole;
     let mut state = start;
     let mut random = Random::new(goal.seed);

@@ -80,6 +80,8 @@ pub(super) struct Search<'g, 'b> {
     pub(super) closable: Vec<usize>,
     /// Present nodes that are closed.
     pub(super) closed: Vec<usize>,
+    /// Whether moves are dear.
+    dear: bool,
     /// Of a hundred steps, those that are exchanges.
     exchanges: u64,
     /// Open hosts that take pods and have room for some.
@@ -196,6 +198,7 @@ impl<'g, 'b> Search<'g, 'b> {
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
+            dear: exchange::moves_are_dear(state.model, goal.move_penalty),
             exchanges: 0,
             receivers: Vec::new(),
             lonely,
@@ -240,7 +243,7 @@ impl<'g, 'b> Search<'g, 'b> {
         let near = |host: usize| model.hosts[host].home.iter().all(|item| self.scope.has(state.at[*item]));
         self.closed = slots().take_while(|host| *host < nodes).filter(|h| !state.open[*h] && near(*h)).collect();
         let stay = self.closable.iter().filter(|host| **host < nodes).count();
-        self.exchanges = exchange::percent(stay, self.closed.len());
+        self.exchanges = if self.dear { exchange::percent(stay, self.closed.len()) } else { 0 };
         self.receivers = slots()
             .filter(|h| state.open[*h] && (*h >= nodes || model.hosts[*h].receives))
             .filter(|h| has_room(&model.least_request, &state.room[*h], model.dims))
