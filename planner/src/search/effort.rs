@@ -8,10 +8,10 @@ use super::{Goal, leaving};
 use crate::state::State;
 
 /// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
-const NODES_PER_STEPS: usize = 250;
-/// Of the nodes beyond so many, one in so many counts: what small clusters gain by the last steps is little there.
+const NODES_PER_STEPS: usize = 160;
+/// So many nodes count, and of more one in so many of all: what small clusters gain by the last steps is little there.
 const COUNT_ALL: usize = 1_000;
-const COUNT_BEYOND: usize = 3;
+const COUNT_PART: usize = 4;
 /// A search has all its steps from so many percent of the cost on that there are to gain at most, and a share of them
 /// in proportion below that, but one in so many at least.
 const MUCH_PERCENT: i128 = 20;
@@ -49,7 +49,7 @@ impl Effort {
 
     /// The effort for nodes, of which some may leave, that cost so much and cannot cost less than a bound.
     fn between(nodes: usize, leaving: usize, cost: i64, bound: i64, steps: u32) -> Self {
-        let counted = leaving.min(COUNT_ALL) + leaving.saturating_sub(COUNT_ALL) / COUNT_BEYOND;
+        let counted = leaving.min(COUNT_ALL).max(leaving / COUNT_PART);
         let all = u128::from(steps) * count(counted.max(NODES_PER_STEPS)) / count(NODES_PER_STEPS);
         let share = share(cost, bound, MUCH_PERCENT);
         let most_closed = usize::try_from(share * 100 / WHOLE.unsigned_abs()).unwrap_or(100).max(THRESHOLDS[0]);
@@ -90,13 +90,14 @@ mod tests {
     fn steps_follow_what_there_is_to_gain_and_how_many_nodes_there_are() {
         let steps = |nodes: usize, cost: i64, bound: i64| Effort::between(nodes, nodes, cost, bound, 20_000).steps;
         assert_eq!(steps(100, 1_000, 500), 20_000);
-        assert_eq!(steps(1_000, 1_000, 500), 80_000);
-        assert_eq!(steps(4_000, 1_000, 500), 160_000);
-        assert_eq!(steps(1_000, 1_000, 800), 80_000);
-        assert_eq!(steps(1_000, 1_000, 900), 40_000);
-        assert_eq!(steps(1_000, 1_000, 1_000), 5_000);
+        assert_eq!(steps(1_000, 1_000, 500), 125_000);
+        assert_eq!(steps(4_000, 1_000, 500), 125_000);
+        assert_eq!(steps(16_000, 1_000, 500), 500_000);
+        assert_eq!(steps(1_000, 1_000, 800), 125_000);
+        assert_eq!(steps(1_000, 1_000, 900), 62_500);
+        assert_eq!(steps(1_000, 1_000, 1_000), 7_812);
         // No bound is above the cost; if it were, there would be nothing to gain.
-        assert_eq!(steps(1_000, 0, 1_000), 5_000);
+        assert_eq!(steps(1_000, 0, 1_000), 7_812);
         assert_eq!(steps(usize::MAX, i64::MAX, 0), u64::MAX);
     }
 
@@ -104,10 +105,10 @@ mod tests {
     fn a_search_that_begins_close_to_the_bound_takes_fewer_steps() {
         let from =
             |cost: i64, price: i64| Effort::between(1_000, 1_000, cost, 1_000_000, 20_000).steps_from(price, 1_000_000);
-        assert_eq!(from(2_000_000, 1_100_000), 80_000);
-        assert_eq!(from(2_000_000, 1_005_000), 39_800);
-        assert_eq!(from(2_000_000, 1_000_001), 5_000);
-        assert_eq!(from(2_000_000, 900_000), 5_000);
+        assert_eq!(from(2_000_000, 1_100_000), 125_000);
+        assert_eq!(from(2_000_000, 1_005_000), 62_187);
+        assert_eq!(from(2_000_000, 1_000_001), 7_812);
+        assert_eq!(from(2_000_000, 900_000), 7_812);
         // Where little has changed, steps are few already.
         assert_eq!(from(1_020_000, 1_005_000), Effort::between(1_000, 1_000, 1_020_000, 1_000_000, 20_000).steps);
     }
