@@ -32,6 +32,13 @@ impl Counters {
         }
     }
 
+    /// The same counts, but over hosts those of some only.
+    pub(crate) fn of_hosts(&self, slots: &[usize]) -> Self {
+        let mut hosts = vec![Vec::new(); self.hosts.len()];
+        slots.iter().for_each(|slot| hosts[*slot].clone_from(&self.hosts[*slot]));
+        Self { domains: self.domains.clone(), hosts, total: self.total.clone(), lonely: self.lonely }
+    }
+
     /// A tally's count in a domain: a host's slot, or the number of a key's value.
     pub(crate) fn count(&self, topology: Topology, tally: usize, domain: usize) -> u32 {
         match topology {
@@ -71,15 +78,14 @@ impl Counters {
         if relations.free[profile] {
             return;
         }
-        let profile = &relations.profiles[profile];
-        for (terms, hits) in [(&profile.anti_hit, true), (&profile.anti_own, false)] {
-            for term in terms {
-                let topology = relations.anti[*term];
-                if let Some(domain) = relations.domain(topology, sig, host) {
-                    self.bump(topology, relations.anti_tally(*term, hits), domain, arrives);
-                }
+        for counted in &relations.counted[profile] {
+            if counted.spread.is_none_or(|spread| relations.spreads[spread].eligible[sig])
+                && let Some(domain) = relations.domain(counted.topology, sig, host)
+            {
+                self.bump(counted.topology, counted.tally, domain, arrives);
             }
         }
+        let profile = &relations.profiles[profile];
         for (terms, hits) in [(&profile.affinity_hit, true), (&profile.affinity_own, false)] {
             for term in terms {
                 if hits {
@@ -95,20 +101,6 @@ impl Counters {
                 } else if before && !after {
                     self.lonely -= 1;
                 }
-            }
-        }
-        for cap in &profile.caps {
-            let topology = relations.caps[*cap].topology;
-            if let Some(domain) = relations.domain(topology, sig, host) {
-                self.bump(topology, relations.cap_tally(*cap), domain, arrives);
-            }
-        }
-        for spread in &profile.spread_hit {
-            let rule = &relations.spreads[*spread];
-            if rule.eligible[sig]
-                && let Some(domain) = relations.domain(rule.topology, sig, host)
-            {
-                self.bump(rule.topology, relations.spread_tally(*spread), domain, arrives);
             }
         }
     }

@@ -62,8 +62,7 @@ pub(crate) fn explore<'m, 'a>(
     found: &mut Vec<State<'m, 'a>>,
 ) -> Few<FrontierPoint> {
     let prices = ladder(model);
-    let steps = u32::try_from(outset.effort.steps / STEPS_SHARE).unwrap_or(u32::MAX);
-    let climbed = search::climb(outset, found, &prices, steps, goal);
+    let climbed = search::climb(outset, found, &prices, outset.effort.steps / STEPS_SHARE, goal);
     let least = found.iter().chain(&climbed).map(|state| state.homeless).min().unwrap_or(0);
     let outcomes = found.iter().chain(&climbed).filter(|state| state.homeless == least).map(Outcome::of).collect();
     let better = climbed.into_iter().min_by_key(|state| goal.price(state));

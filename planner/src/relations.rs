@@ -125,9 +125,20 @@ impl Profile {
     }
 }
 
+/// A tally of anti-affinity, of a cap or of a spread constraint that counts pods of a profile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) topology: Topology,
+    pub(crate) tally: usize,
+    /// The spread constraint, which counts only on hosts that are eligible for it.
+    pub(crate) spread: Option<usize>,
+}
+
 /// All terms and profiles.
 #[derive(Debug, Default)]
 pub(crate) struct Relations {
+    /// By profile: the tallies that count its pods, but for those of affinity.
+    pub(crate) counted: Vec<Vec<Counted>>,
     /// By key and signature: the domain's number, if the host has the label.
     domains: Vec<Vec<Option<u32>>>,
     /// By key: how many domains there are.
@@ -399,6 +410,25 @@ impl Relations {
         self.spreads = spreads.into_iter().map(|s| s.spread).collect();
         self.profiles = profiles.in_order();
         self.free = self.profiles.iter().map(Profile::is_free).collect();
+        self.counted = self.profiles.iter().map(|profile| self.counted(profile)).collect();
+    }
+
+    fn counted(&self, profile: &Profile) -> Vec<Counted> {
+        let anti = |term: &usize, hits: bool| Counted {
+            topology: self.anti[*term],
+            tally: self.anti_tally(*term, hits),
+            spread: None,
+        };
+        let cap =
+            |cap: &usize| Counted { topology: self.caps[*cap].topology, tally: self.cap_tally(*cap), spread: None };
+        let spread = |spread: &usize| Counted {
+            topology: self.spreads[*spread].topology,
+            tally: self.spread_tally(*spread),
+            spread: Some(*spread),
+        };
+        let hit = profile.anti_hit.iter().map(|term| anti(term, true));
+        let own = profile.anti_own.iter().map(|term| anti(term, false));
+        hit.chain(own).chain(profile.caps.iter().map(cap)).chain(profile.spread_hit.iter().map(spread)).collect()
     }
 
     /// The domain of a host for a topology; `None` when it lacks the label.
@@ -495,18 +525,46 @@ fn topology_keys(pods: &[(&PodFact, bool)], rules: &Rules) -> Vec<Name> {
 impl Relations {
     /// By profile: whether every rule that is about its pods is about them alone.
     pub(crate) fn among_themselves(&self) -> Vec<bool> {
-        let tallies = |profile: &Profile| -> BTreeSet<usize> {
-            let anti = profile.anti_own.iter().chain(&profile.anti_hit).map(|term| self.anti_tally(*term, true));
-            let affinity = profile.affinity_own.iter().chain(&profile.affinity_hit);
-            let spread = profile.spread_own.iter().map(|(spread, _)| spread).chain(&profile.spread_hit);
-            let affinity = affinity.map(|term| self.affinity_tally(*term, true));
-            let spread = spread.map(|spread| self.spread_tally(*spread));
-            anti.chain(affinity).chain(spread).chain(profile.caps.iter().map(|cap| self.cap_tally(*cap))).collect()
-        };
-        let own: Vec<BTreeSet<usize>> = self.profiles.iter().map(tallies).collect();
+        let own: Vec<BTreeSet<usize>> = self.profiles.iter().map(|profile| self.terms_of(profile)).collect();
         let mut profiles_of = vec![0_u32; self.tallies().count()];
         own.iter().flatten().for_each(|tally| profiles_of[*tally] += 1);
         own.iter().map(|tallies| tallies.iter().all(|tally| profiles_of[*tally] == 1)).collect()
+    }
+
+    /// By profile: a number that it has in common with the profiles whose pods matter to where its own may run, because
+    /// a rule over domains larger than a host is about both, or by way of others; `None` where no such rule is about
+    /// them.
+    pub(crate) fn bound_together(&self) -> Vec<Option<usize>> {
+        let topologies: Vec<Topology> = self.tallies().collect();
+        let mut group: Vec<usize> = (0..topologies.len()).collect();
+        fn root(group: &mut [usize], mut tally: usize) -> usize {
+            while group[tally] != tally {
+                group[tally] = group[group[tally]];
+                tally = group[tally];
+            }
+            tally
+        }
+        let of_profile = |profile: &Profile| -> Vec<usize> {
+            self.terms_of(profile).into_iter().filter(|tally| topologies[*tally] != Topology::Host).collect()
+        };
+        let own: Vec<Vec<usize>> = self.profiles.iter().map(of_profile).collect();
+        for tallies in &own {
+            for pair in tallies.windows(2) {
+                let (one, other) = (root(&mut group, pair[0]), root(&mut group, pair[1]));
+                group[one.max(other)] = one.min(other);
+            }
+        }
+        own.iter().map(|tallies| tallies.first().map(|tally| root(&mut group, *tally))).collect()
+    }
+
+    /// The terms that a profile has or that match it, each by one of its tallies.
+    fn terms_of(&self, profile: &Profile) -> BTreeSet<usize> {
+        let anti = profile.anti_own.iter().chain(&profile.anti_hit).map(|term| self.anti_tally(*term, true));
+        let affinity = profile.affinity_own.iter().chain(&profile.affinity_hit);
+        let spread = profile.spread_own.iter().map(|(spread, _)| spread).chain(&profile.spread_hit);
+        let affinity = affinity.map(|term| self.affinity_tally(*term, true));
+        let spread = spread.map(|spread| self.spread_tally(*spread));
+        anti.chain(affinity).chain(spread).chain(profile.caps.iter().map(|cap| self.cap_tally(*cap))).collect()
     }
 
     /// Whether pods of this profile keep each other off a host: one of their own anti-affinity terms

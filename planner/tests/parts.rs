@@ -27,3 +27,16 @@ fn a_large_cluster_is_planned_alike_by_any_number_of_threads() {
         start.plan.cost_after
     );
 }
+
+/// With hardly any steps a plan is what the search begins with: parts in which shares of the nodes were closed, put
+/// together, with the pods that found no place in theirs.
+#[test]
+fn a_cluster_of_thousands_begins_in_parts() {
+    let input = generate(&Shape { nodes: 2_700, deleted_percent: 50, families: &["e2", "n2", "c3"], seed: 5 });
+    assert!(input.cluster.nodes.len() > 2_000, "{} nodes", input.cluster.nodes.len());
+    let plan = |threads: u32| planner::plan(&input, &Limits { threads, search_steps: 1, ..Limits::default() }).unwrap();
+    let alone = plan(1);
+    assert_eq!(alone, plan(3), "3 threads");
+    let (cost, bound) = (alone.plan.cost_after, alone.plan.lower_bound);
+    assert!(cost.0 * 100 <= bound.0 * 108, "{cost} where {bound} is proven");
+}

@@ -90,7 +90,8 @@ impl Search<'_, '_> {
         let mut lifted = Vec::new();
         self.ruin(state, host, &mut lifted);
         drain::by_worth(state, self.goal, &mut lifted);
-        self.pool.fill(state.model, &self.goal.bound.worth, lifted.into_iter());
+        let tied: Vec<Option<usize>> = lifted.iter().map(|item| self.tied_to(state, *item)).collect();
+        self.pool.fill(state.model, &self.goal.bound.worth, lifted.into_iter().zip(tied));
         self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
         let open: Vec<usize> = others.iter().copied().filter(|other| state.open[*other]).collect();
         self.fill_from(state, &open);

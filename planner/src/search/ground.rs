@@ -1,8 +1,11 @@
 //! What all searches of one cluster share: where hosts are alike, and which machines are worth trying there.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::Goal;
 use crate::model::Model;
-use crate::state::has_room;
+use crate::state::{State, has_room};
 
 /// What all searches of one cluster share.
 #[derive(Debug)]
@@ -13,8 +16,13 @@ pub(super) struct Ground {
     pub(super) good: Vec<Vec<Good>>,
     /// By class: whether no rule is about its pods and those of another.
     pub(super) alone: Vec<bool>,
+    /// By class: a number of those whose pods matter to each other beyond a host; `None` where there are none.
+    pub(super) groups: Vec<Option<usize>>,
     /// By class: what the resources that a pod asks for are worth, in nano-USD per hour.
     pub(super) volumes: Vec<i64>,
+    /// Machines by price, without those of which another of the same place is as good for any pods: of each place,
+    /// and last of all places.
+    by_price: Vec<Vec<usize>>,
 }
 
 /// A machine worth trying.
@@ -39,31 +47,89 @@ impl Ground {
             machines.sort_by_key(|good| (model.machines[good.machine].offer.price, good.machine));
         }
         let by_profile = model.relations.among_themselves();
+        let together = model.relations.bound_together();
         let mut classes_of = vec![0_u32; by_profile.len()];
         model.classes.iter().for_each(|class| classes_of[class.profile] += 1);
         let alone = |profile: usize| by_profile[profile] && classes_of[profile] == 1;
+        let by_price = by_price(model, &places, good.len());
         Self {
             places,
             good,
+            by_price,
             alone: model.classes.iter().map(|class| alone(class.profile)).collect(),
+            groups: model.classes.iter().map(|class| together[class.profile]).collect(),
             volumes: model.classes.iter().map(|class| goal.bound.units.worth(&class.request)).collect(),
         }
     }
 }
 
+/// Machines of each place by price, and last those of all places.
+fn by_price(model: &Model<'_>, places: &[usize], count: usize) -> Vec<Vec<usize>> {
+    let machines = &model.machines;
+    let admitted = |sig: usize| model.compatible.iter().map(|by_sig| by_sig[sig]).collect::<Vec<bool>>();
+    let mut numbers: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
+    let mut numbered = |sig: usize| {
+        let next = numbers.len();
+        *numbers.entry(admitted(sig)).or_insert(next)
+    };
+    // By signature: the same where the same pods may run.
+    let admits: Vec<usize> = (0..model.signatures).map(&mut numbered).collect();
+    // What is paid for already may be the cheaper one of two when its turn comes.
+    let prices_stay = model.commitments.all().is_empty();
+    let mut lists: Vec<Vec<usize>> = vec![Vec::new(); count + 1];
+    for machine in model.by_price.iter().copied() {
+        let (kind, place) = (&machines[machine], places[machines[machine].sig]);
+        let as_good = |other: &usize| {
+            let other = &machines[*other];
+            let as_large = other.room.iter().zip(&kind.room).all(|(other, own)| other >= own);
+            as_large && other.offer.most.is_none() && admits[other.sig] == admits[kind.sig]
+        };
+        if !prices_stay || !lists[place].iter().any(as_good) {
+            lists[place].push(machine);
+            lists[count].push(machine);
+        }
+    }
+    lists
+}
+
+impl Ground {
+    /// Machines of a place, or of all places, the cheapest to boot now first; without those of which another of the
+    /// same place is as good for any pods.
+    pub(super) fn by_price(&self, state: &State<'_, '_>, place: Option<usize>) -> Cow<'_, [usize]> {
+        let list = &self.by_price[place.unwrap_or(self.good.len())];
+        if state.model.commitments.all().is_empty() {
+            return Cow::Borrowed(list);
+        }
+        let mut list = list.clone();
+        list.sort_by_key(|machine| (state.price_to_boot(*machine), *machine));
+        Cow::Owned(list)
+    }
+
+    /// Whether no place has much better machines than another for their price.
+    pub(super) fn alike(&self, model: &Model<'_>) -> bool {
+        let value = |good: &Good| value(good.room, model.machines[good.machine].offer.price);
+        let best = |place: &Vec<Good>| place.iter().map(value).max().unwrap_or(0);
+        let (least, most) = (self.good.iter().map(best).min(), self.good.iter().map(best).max());
+        least.unwrap_or(0) * 100 >= most.unwrap_or(0) * ALIKE_PERCENT
+    }
+}
+
+/// What a machine's room is worth for its price.
+fn value(room: i64, price: i64) -> i128 {
+    i128::from(room) * 1000 / i128::from(price.max(1))
+}
+
 /// Worth of a machine's room for its price, in percent of the best one's, from which it is worth trying.
 const GOOD_PERCENT: i128 = 85;
+/// Places are alike if the best machine of each comes so near the best of all.
+const ALIKE_PERCENT: i128 = 98;
 
 /// Machines whose room is worth nearly their price; for each class, those that come near the best of the machines
 /// that it may use, and the cheapest that takes it.
 fn good_machines(model: &Model<'_>, goal: &Goal<'_>) -> Vec<Good> {
     let machines = &model.machines;
     let rooms: Vec<i64> = machines.iter().map(|kind| goal.bound.units.worth(&kind.room)).collect();
-    let values: Vec<i128> = rooms
-        .iter()
-        .zip(machines)
-        .map(|(room, kind)| i128::from(*room) * 1000 / i128::from(kind.offer.price.max(1)))
-        .collect();
+    let values: Vec<i128> = rooms.iter().zip(machines).map(|(room, kind)| value(*room, kind.offer.price)).collect();
     let best = values.iter().copied().max().unwrap_or(0);
     let mut good: Vec<Option<Good>> = (0..machines.len())
         .map(|machine| {

@@ -5,10 +5,11 @@
 //! both and of what the search found at its own price, and improves it a little. It is no bolder than that: few
 //! steps do not make up for a worse placement that they accept.
 
-use super::ruin::{self, Pace, Scope};
+use super::begin::{self, Cheapest};
+use super::parts::{self, Course};
 use super::{Goal, MANY, Outset, drain, starts};
 use crate::parallel::in_parallel;
-use crate::state::State;
+use crate::state::{Part, State};
 
 /// Of the nodes that cost more than their pods are worth and their moves take, the shares that are closed by
 /// threshold, in percent: the pods of the others fill what is booted.
@@ -24,31 +25,50 @@ pub(crate) fn climb<'m, 'a>(
     outset: &Outset<'m, 'a>,
     found: &[State<'m, 'a>],
     prices: &[i64],
-    steps: u32,
+    steps: u64,
     goal: &Goal<'_>,
 ) -> Vec<State<'m, 'a>> {
-    let Outset { ground, kept, .. } = outset;
-    let emptied = drain::drain_by_stages(kept, goal, prices);
-    let rungs: Vec<(i64, State<'m, 'a>)> = prices.iter().copied().zip(emptied).collect();
-    in_parallel(goal.threads, &rungs, |(price, emptied)| {
-        // What is cheap to move was closed by threshold for the goal's own price already.
-        let by_threshold = *price > goal.move_penalty;
-        let goal = Goal { move_penalty: *price, threads: 1, ..*goal };
-        let mut best = emptied;
+    let Outset { ground, kept, parts, .. } = outset;
+    let shares: &[usize] = if kept.model.hosts.len() < MANY { &SHARES } else { &FEW_SHARES };
+    let rungs: Vec<Goal<'_>> = prices.iter().map(|price| Goal { move_penalty: *price, threads: 1, ..*goal }).collect();
+    // What is cheap to move was closed by threshold for the goal's own price already.
+    let by_threshold = |rung: &Goal<'_>| if rung.move_penalty > goal.move_penalty { shares } else { &[] };
+    let share_of = |kept: &State<'_, '_>, rung: &Goal<'_>, share: usize| starts::too_dear(kept, rung) * share / 100;
+    let mut started: Vec<Option<State<'m, 'a>>> = Vec::new();
+    if let Some(parts) = parts {
+        let by_part = parts.each(kept, goal.threads, |part, scope, _| {
+            let emptied = drain::drain_by_stages(&part, goal, prices);
+            let best = |(rung, emptied): (&Goal<'_>, &State<'_, '_>)| {
+                let mut best = Cheapest::new(emptied, rung, scope);
+                for share in by_threshold(rung) {
+                    let percent = share_of(&part, rung, *share);
+                    let (closed, left) = starts::close_within(&part, rung, ground, scope, percent, None);
+                    best.consider(&closed, rung, scope, &left);
+                }
+                best.part
+            };
+            rungs.iter().zip(&emptied).map(best).collect::<Vec<Part>>()
+        });
+        let mut by_rung: Vec<Vec<Part>> = vec![Vec::new(); rungs.len()];
+        by_part.into_iter().for_each(|part| by_rung.iter_mut().zip(part).for_each(|(rung, part)| rung.push(part)));
+        started.extend(rungs.iter().zip(by_rung).map(|(rung, parts)| begin::join(kept, rung, ground, parts)));
+    } else {
+        started.extend(drain::drain_by_stages(kept, goal, prices).into_iter().map(Some));
+    }
+    let rungs: Vec<(Goal<'_>, Option<State<'m, 'a>>)> = rungs.into_iter().zip(started).collect();
+    in_parallel(goal.threads, &rungs, |(rung, started)| {
+        let mut best = started.as_ref().unwrap_or(kept);
         for state in found {
-            if goal.price(state) < goal.price(best) {
+            if rung.price(state) < rung.price(best) {
                 best = state;
             }
         }
         let mut best = best.clone();
-        let too_dear = starts::too_dear(kept, &goal);
-        let shares: &[usize] = if kept.model.hosts.len() < MANY { &SHARES } else { &FEW_SHARES };
-        for share in shares.iter().filter(|_| by_threshold) {
-            let closed = starts::close_wasteful(kept, &goal, ground, too_dear * share / 100, None);
-            best = closed.filter(|closed| goal.price(closed) < goal.price(&best)).unwrap_or(best);
+        for share in by_threshold(rung).iter().filter(|_| parts.is_none()) {
+            let closed = starts::close_wasteful(kept, rung, ground, share_of(kept, rung, *share), None);
+            best = closed.filter(|closed| rung.price(closed) < rung.price(&best)).unwrap_or(best);
         }
-        let whole = Scope::whole(&best);
-        let pace = Pace { steps, heat_percent: HEAT_PERCENT, seed: goal.seed };
-        ruin::improve(best, kept.lonely(), &goal, ground, &whole, pace)
+        let course = Course { steps, rounds: 1, heat_percent: HEAT_PERCENT, gathers: false };
+        parts::improve_all(best, kept.lonely(), ground, course, rung)
     })
 }

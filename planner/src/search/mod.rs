@@ -4,6 +4,7 @@
 //! placement is: which nodes are closed, which machines are booted, and where the pods of closed
 //! nodes and the pending pods go.
 
+mod begin;
 mod cover;
 mod drain;
 mod effort;
@@ -22,10 +23,11 @@ mod trial;
 pub(crate) use drain::{best_host, boot_for, by_worth, place_or_boot, place_pending, roomy};
 pub(crate) use ladder::climb;
 
+use begin::Begun;
 use effort::{Effort, MANY};
 use ground::Ground;
+use parts::{Course, Parts};
 use ruin::{HEAT_PERCENT, Pace, Scope};
-use starts::Times;
 
 use crate::bound::Bound;
 use crate::model::Model;
@@ -85,8 +87,6 @@ const RESUMED: [usize; 3] = [100, 60, 30];
 const SEEDS: u64 = 2;
 /// Nodes that may leave of a small one, at most.
 const SMALL: usize = 150;
-/// Boldness there, in percent of a typical host's price.
-const SMALL_HEAT_PERCENT: i64 = 11;
 
 /// What the searches of one cluster begin from.
 pub(crate) struct Outset<'m, 'a> {
@@ -95,6 +95,8 @@ pub(crate) struct Outset<'m, 'a> {
     present: State<'m, 'a>,
     /// The same once pending pods have a place.
     kept: State<'m, 'a>,
+    /// The parts of a large cluster in which they begin.
+    parts: Option<Parts>,
     /// How much they may do.
     pub(crate) effort: Effort,
 }
@@ -103,64 +105,26 @@ impl<'m, 'a> Outset<'m, 'a> {
     pub(crate) fn new(model: &'m Model<'a>, goal: &Goal<'_>) -> Self {
         let present = State::present(model, slots(model));
         let kept = kept(&present, goal);
-        Self { ground: Ground::new(model, goal), effort: Effort::new(&kept, goal), present, kept }
+        let ground = Ground::new(model, goal);
+        let parts = Parts::to_begin_with(&kept, goal, &ground);
+        Self { ground, effort: Effort::new(&kept, goal), present, kept, parts }
     }
-}
-
-/// Where a search may begin.
-#[derive(Clone, Copy)]
-enum Start {
-    /// Where nodes are emptied into room that others have.
-    Emptied,
-    /// Where the most wasteful of the nodes are closed, in percent.
-    Closed(usize),
-    /// Where hosts are filled as the bound's program would.
-    Filled(Times),
 }
 
 /// Finds good placements, the best first: the improved one, the one that only empties nodes, the one that
 /// only places what is pending, and where the cluster is small that of an integer program. Work is bounded
 /// by the outset's effort and `goal.branches`.
 pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<State<'m, 'a>> {
-    let Outset { ground, present, kept, effort } = outset;
+    let Outset { ground, present, kept, effort, .. } = outset;
     let model = present.model;
-    let mut starts = vec![Start::Emptied];
-    if goal.steps > 0 {
-        starts.extend(effort.thresholds().into_iter().map(Start::Closed));
-        starts.extend([Times::Whole, Times::Rounded, Times::RoundedDown].map(Start::Filled));
-    }
-    let mut placed = in_parallel(goal.threads, &starts, |start| match start {
-        Start::Emptied => {
-            let mut drained = kept.clone();
-            drain::drain(&mut drained, goal);
-            drained.commit();
-            Some(drained)
-        }
-        Start::Closed(percent) => starts::close_wasteful(kept, goal, ground, *percent, None),
-        Start::Filled(times) => starts::filled(kept, goal, ground, *times),
-    })
-    .into_iter()
-    .flatten();
-    let drained = placed.next().unwrap_or_else(|| kept.clone());
-    let mut start = drained.clone();
-    for state in placed {
-        if goal.price(&state) < goal.price(&start) {
-            start = state;
-        }
-    }
-    let steps = effort.steps_from(goal.price(&start), goal.bound.cost);
+    let Begun { emptied, best } = begin::begin(outset, goal);
     let small = leaving(model) <= SMALL;
+    let course = Course::full(effort.steps_from(goal.price(&best), goal.bound.cost), small);
     let seeds: Vec<u64> = (0..if small { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
-        if small {
-            let whole = Scope::whole(&start);
-            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-            let pace = Pace { steps, heat_percent: SMALL_HEAT_PERCENT, seed: *seed };
-            return ruin::gather(start.clone(), present.lonely(), goal, ground, &whole, pace);
-        }
-        parts::improve_all(present, start.clone(), ground, steps, &Goal { seed: *seed, ..*goal })
+        parts::improve_all(best.clone(), present.lonely(), ground, course, &Goal { seed: *seed, ..*goal })
     });
-    found.extend([drained, kept.clone()]);
+    found.extend([emptied, kept.clone()]);
     if goal.branches > 0 {
         found.extend(exact::solve(present, goal));
     }
@@ -194,7 +158,7 @@ pub(crate) fn resume<'m, 'a>(
     drain::drain(&mut start, goal);
     start.commit();
     let whole = Scope::whole(&start);
-    let pace = Pace { steps: goal.steps, heat_percent: HEAT_PERCENT, seed: goal.seed };
+    let pace = Pace { steps: goal.steps, heat_percent: HEAT_PERCENT, seed: goal.seed, stage: (0, 1), gathers: false };
     ruin::improve(start, present.lonely(), goal, &ground, &whole, pace)
 }
 

@@ -91,7 +91,8 @@ impl Search<'_, '_> {
             *place = number;
         }
         if self.ruined.is_empty() {
-            (0..self.ground.good.len()).for_each(|place| self.try_machines(state, place, &mut best));
+            let places = self.scope.place.map_or(0..self.ground.good.len(), |place| place..place + 1);
+            places.for_each(|place| self.try_machines(state, place, &mut best));
         }
         for index in 0..tried.len() {
             if tried[index] != usize::MAX && !tried[..index].contains(&tried[index]) {
@@ -159,15 +160,13 @@ impl Search<'_, '_> {
         let model = state.model;
         let volume = self.pool.volume(model);
         let mut tried = 0;
-        for machine in state.machines_by_price().iter() {
-            let kind = &model.machines[*machine];
+        for machine in self.ground.by_price(state, self.scope.place).iter() {
+            if !has_room(&volume, &model.machines[*machine].room, model.dims) || !state.may_boot(*machine) {
+                continue;
+            }
             let rate = Rate::new(state.price_to_boot(*machine), self.pool.worth);
             if tried == TRIED_FOR_ALL || best.as_ref().is_some_and(|best| rate >= best.rate) {
                 return;
-            }
-            let elsewhere = self.scope.place.is_some_and(|place| place != self.ground.places[kind.sig]);
-            if elsewhere || !has_room(&volume, &kind.room, model.dims) || !state.may_boot(*machine) {
-                continue;
             }
             tried += 1;
             if self.trial.pack(state, *machine, &self.pool) == self.pool.worth {
@@ -179,7 +178,7 @@ impl Search<'_, '_> {
 
     /// Boots the cheapest machine that takes the first pod of the pool.
     fn cheapest_for_one(&mut self, state: &mut State<'_, '_>) -> bool {
-        if self.scope.place.is_some() {
+        if self.scope.is_part() {
             return false;
         }
         let Some(lot) = self.pool.lots.iter().position(|lot| lot.count > 0) else { return true };
@@ -195,7 +194,11 @@ impl Search<'_, '_> {
 
     /// Packs what fits onto an open host, in the pool's order.
     fn pack(&mut self, state: &mut State<'_, '_>, host: usize) {
+        let place = self.ground.places[state.sig[host]];
         for index in 0..self.pool.lots.len() {
+            if !self.pool.lots[index].may_be_in(place) {
+                continue;
+            }
             while self.pool.lots[index].count > 0 && state.fits(self.pool.lots[index].class, host) {
                 state.place(self.pool.take(index), host);
             }

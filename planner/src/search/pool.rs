@@ -8,6 +8,8 @@ use crate::model::{Amounts, DIMS, Model, add};
 #[derive(Clone, Debug)]
 pub(super) struct Lot {
     pub(super) class: usize,
+    /// The place where they must stay; `None` when they may leave it.
+    pub(super) place: Option<usize>,
     /// What one of them is worth, at least one, in nano-USD per hour.
     pub(super) worth: i64,
     /// Where in the list they begin.
@@ -24,19 +26,31 @@ pub(super) struct Pool {
     pub(super) worth: i64,
 }
 
+impl Lot {
+    /// Whether its pods may run in a place.
+    pub(super) fn may_be_in(&self, place: usize) -> bool {
+        self.place.is_none_or(|own| own == place)
+    }
+}
+
 impl Pool {
-    /// Makes it the items of a list whose classes stand together.
-    pub(super) fn fill(&mut self, model: &Model<'_>, worth: &[i64], items: impl Iterator<Item = usize>) {
+    /// Makes it the items of a list whose classes stand together, and of these those that must stay in one place.
+    pub(super) fn fill(
+        &mut self,
+        model: &Model<'_>,
+        worth: &[i64],
+        items: impl Iterator<Item = (usize, Option<usize>)>,
+    ) {
         self.clear();
-        self.items.extend(items);
-        for (place, item) in self.items.iter().enumerate() {
-            let class = model.items[*item].class;
+        for (item, place) in items {
+            let class = model.items[item].class;
             let each = worth[class].max(1);
             self.worth += each;
-            match self.lots.last_mut().filter(|lot| lot.class == class) {
+            match self.lots.last_mut().filter(|lot| lot.class == class && lot.place == place) {
                 Some(lot) => lot.count += 1,
-                None => self.lots.push(Lot { class, worth: each, first: place, count: 1 }),
+                None => self.lots.push(Lot { class, place, worth: each, first: self.items.len(), count: 1 }),
             }
+            self.items.push(item);
         }
     }
 
@@ -51,6 +65,11 @@ impl Pool {
         self.lots.iter().all(|lot| lot.count == 0)
     }
 
+    /// All that are left.
+    pub(super) fn left(&self) -> Vec<usize> {
+        self.lots.iter().flat_map(|lot| &self.items[lot.first..lot.first + lot.count]).copied().collect()
+    }
+
     /// Takes one out of a lot.
     pub(super) fn take(&mut self, lot: usize) -> usize {
         let lot = &mut self.lots[lot];
@@ -59,16 +78,19 @@ impl Pool {
         self.items[lot.first + lot.count]
     }
 
-    /// Takes an item out, if it is there.
-    pub(super) fn remove(&mut self, class: usize, item: usize) {
-        let Some(index) = self.lots.iter().position(|lot| lot.class == class) else { return };
-        let lot = &self.lots[index];
-        let range: Range<usize> = lot.first..lot.first + lot.count;
-        let last = range.end;
-        if let Some(place) = self.items[range.clone()].iter().position(|other| *other == item) {
-            self.items.swap(range.start + place, last - 1);
-            self.take(index);
+    /// Takes an item out, if it is there; of which lot it was.
+    pub(super) fn remove(&mut self, class: usize, item: usize) -> Option<&Lot> {
+        for index in (0..self.lots.len()).filter(|index| self.lots[*index].class == class).collect::<Vec<_>>() {
+            let lot = &self.lots[index];
+            let range: Range<usize> = lot.first..lot.first + lot.count;
+            let last = range.end;
+            if let Some(place) = self.items[range.clone()].iter().position(|other| *other == item) {
+                self.items.swap(range.start + place, last - 1);
+                self.take(index);
+                return self.lots.get(index);
+            }
         }
+        None
     }
 
     /// What is left of each lot, to return to: within a lot items may have changed places.

@@ -36,23 +36,32 @@ pub(super) struct Scope {
     pub(super) slots: Vec<usize>,
     /// The place that all of them are in; `None` when they are in several.
     pub(super) place: Option<usize>,
+    /// By class: whether its pods must stay in their place, because those of another part matter to where they may
+    /// run. `None` when it is all of a cluster.
+    tied: Option<Vec<bool>>,
     /// By slot: whether it is one of them.
     within: Vec<bool>,
 }
 
 impl Scope {
-    /// These slots.
-    pub(super) fn new(state: &State<'_, '_>, slots: Vec<usize>, place: Option<usize>) -> Self {
+    /// A part of a cluster, in one place or in several.
+    pub(super) fn part(state: &State<'_, '_>, slots: Vec<usize>, place: Option<usize>, tied: Vec<bool>) -> Self {
         let mut within = vec![false; state.open.len()];
         for slot in &slots {
             within[*slot] = true;
         }
-        Self { slots, place, within }
+        Self { slots, place, tied: Some(tied), within }
     }
 
     /// All of a cluster.
     pub(super) fn whole(state: &State<'_, '_>) -> Self {
-        Self::new(state, (0..state.open.len()).collect(), None)
+        let all = state.open.len();
+        Self { slots: (0..all).collect(), place: None, tied: None, within: vec![true; all] }
+    }
+
+    /// Whether it is a part of a cluster.
+    pub(super) fn is_part(&self) -> bool {
+        self.tied.is_some()
     }
 
     fn has(&self, slot: usize) -> bool {
@@ -67,6 +76,27 @@ pub(super) struct Pace {
     /// How much dearer a placement may become in the first steps, as a share of a typical host's price.
     pub(super) heat_percent: i64,
     pub(super) seed: u64,
+    /// Which stage of the whole course it is, and of how many: boldness falls from the first step of the first to the
+    /// last step of the last.
+    pub(super) stage: (u32, u32),
+    /// Whether the way gathers what is wasted on few hosts: of placements that cost the same, the one that wastes much
+    /// on one host is nearer to a smaller host there than one that wastes a little on each.
+    pub(super) gathers: bool,
+}
+
+impl Pace {
+    /// How much dearer a placement may become in a step, where a typical host costs so much.
+    fn heat(&self, typical: i64, step: u32) -> i64 {
+        let (stage, stages) = (i64::from(self.stage.0), i64::from(self.stage.1.max(1)));
+        let steps = i64::from(self.steps.max(1));
+        let left = (stages - stage) * steps - i64::from(step);
+        typical * self.heat_percent / 100 * left / (stages * steps)
+    }
+
+    /// Whether nothing comes after it.
+    fn is_last(&self) -> bool {
+        self.stage.0 + 1 >= self.stage.1
+    }
 }
 
 /// The search's working memory.
@@ -97,7 +127,8 @@ pub(super) struct Search<'g, 'b> {
     pub(super) ruined: Vec<usize>,
 }
 
-/// Improves a placement within a scope; never returns a worse one.
+/// Improves a placement within a scope. What the last stage returns is never worse than what it begins with; earlier
+/// ones return where they are.
 pub(super) fn improve<'m, 'a>(
     start: State<'m, 'a>,
     lonely: u32,
@@ -106,43 +137,17 @@ pub(super) fn improve<'m, 'a>(
     scope: &Scope,
     pace: Pace,
 ) -> State<'m, 'a> {
-    improve_by(start, lonely, goal, ground, scope, pace, None)
-}
-
-/// The same, on a way that gathers what is wasted on few hosts: of placements that cost the same, the one that wastes
-/// much on one host is nearer to a smaller host there than one that wastes a little on each.
-pub(super) fn gather<'m, 'a>(
-    start: State<'m, 'a>,
-    lonely: u32,
-    goal: &Goal<'_>,
-    ground: &Ground,
-    scope: &Scope,
-    pace: Pace,
-) -> State<'m, 'a> {
-    let typical = typical_price(&start).max(1);
-    improve_by(start, lonely, goal, ground, scope, pace, Some(typical))
-}
-
-/// Improves a placement, and gathers waste where a typical host's price is given to measure that by.
-fn improve_by<'m, 'a>(
-    start: State<'m, 'a>,
-    lonely: u32,
-    goal: &Goal<'_>,
-    ground: &Ground,
-    scope: &Scope,
-    pace: Pace,
-    measure: Option<i64>,
-) -> State<'m, 'a> {
     let mut state = start;
     state.commit();
     let mut search = Search::new(&state, lonely, goal, ground, scope, pace.seed);
     let mut price = goal.price(&state);
     let mut best = price;
-    let heat = typical_price(&state) * pace.heat_percent / 100;
+    let typical = typical_price(&state).max(1);
+    let measure = pace.gathers.then_some(typical);
     let gathered =
         |search: &Search<'_, '_>, state: &State<'m, 'a>| measure.map_or(0, |typical| search.gathered(state, typical));
     // What has been gathered may be worth a step that costs more.
-    let spare = measure.map_or(0, |_| heat);
+    let spare = measure.map_or(0, |_| pace.heat(typical, 0));
     let mut before = price - gathered(&search, &state);
     for step in 0..pace.steps {
         if step % HOT_LIST_STEPS == 0 {
@@ -152,15 +157,14 @@ fn improve_by<'m, 'a>(
             break;
         }
         let mark = state.mark();
-        let left = i64::from(pace.steps - step);
         let noise = i64::try_from(search.random.next() % 1000).unwrap_or(0);
-        let allowance = heat * left / i64::from(pace.steps) * noise / 1000;
+        let allowance = pace.heat(typical, step) * noise / 1000;
         let done = search.step(&mut state, price + allowance + spare);
         let now = goal.price(&state);
         let after = if done { now - gathered(&search, &state) } else { now };
         if done && after <= before + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
             (price, before) = (now, after);
-            if price < best {
+            if price < best || !pace.is_last() {
                 best = price;
                 state.commit();
             }
@@ -340,13 +344,18 @@ impl<'g, 'b> Search<'g, 'b> {
     pub(super) fn bring_home(&mut self, state: &mut State<'_, '_>, host: usize) -> bool {
         state.reopen(host);
         let model = state.model;
+        let place = self.ground.places[state.sig[host]];
         for item in &model.hosts[host].home {
             let class = model.items[*item].class;
-            if state.at[*item] == NOWHERE {
-                self.pool.remove(class, *item);
+            let may_come = if state.at[*item] == NOWHERE {
+                self.pool.remove(class, *item).is_none_or(|lot| lot.may_be_in(place))
             } else {
                 state.lift(*item);
                 self.lifted.push(class);
+                self.tied_to(state, *item).is_none_or(|own| own == place)
+            };
+            if !may_come {
+                return false;
             }
             // At home a pod may break a rule that holds only when it is placed anew; room it must have.
             if state.conflict(class, host).is_some()
@@ -360,16 +369,23 @@ impl<'g, 'b> Search<'g, 'b> {
         true
     }
 
+    /// The place that a pod which was just lifted must stay in, if there is one.
+    pub(super) fn tied_to(&self, state: &State<'_, '_>, item: usize) -> Option<usize> {
+        let tied = self.scope.tied.as_ref()?;
+        tied[state.model.items[item].class].then(|| self.ground.places[state.sig[state.was[item]]])
+    }
+
     /// Makes a pool of pods: dear ones first, by one of three measures, with noise.
     fn order(&mut self, state: &State<'_, '_>, lifted: &[usize]) {
         let measure = self.random.below(4);
         let model = state.model;
-        let mut classes: Vec<(usize, usize)> = lifted.iter().map(|item| (model.items[*item].class, *item)).collect();
+        let mut classes: Vec<(usize, Option<usize>, usize)> =
+            lifted.iter().map(|item| (model.items[*item].class, self.tied_to(state, *item), *item)).collect();
         classes.sort_unstable();
-        let mut keyed: Vec<(bool, i64, usize, usize)> = Vec::with_capacity(classes.len());
-        for (class, item) in classes {
-            if let Some((follows, key, ..)) = keyed.last().copied().filter(|(.., last, _)| *last == class) {
-                keyed.push((follows, key, class, item));
+        let mut keyed: Vec<(bool, i64, usize, Option<usize>, usize)> = Vec::with_capacity(classes.len());
+        for (class, place, item) in classes {
+            if let Some((follows, key, ..)) = keyed.last().copied().filter(|(.., last, _, _)| *last == class) {
+                keyed.push((follows, key, class, place, item));
                 continue;
             }
             let kind = &model.classes[class];
@@ -380,10 +396,10 @@ impl<'g, 'b> Search<'g, 'b> {
             };
             let noise = 900 + i64::try_from(self.random.next() % 200).unwrap_or(0);
             let follows = !model.relations.profiles[kind.profile].affinity_own.is_empty();
-            keyed.push((follows, -(size / 1000 * noise), class, item));
+            keyed.push((follows, -(size / 1000 * noise), class, place, item));
         }
         keyed.sort_unstable();
-        self.pool.fill(model, &self.goal.bound.worth, keyed.into_iter().map(|(.., item)| item));
+        self.pool.fill(model, &self.goal.bound.worth, keyed.into_iter().map(|(.., place, item)| (item, place)));
         self.lifted.clear();
         self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
     }
@@ -414,7 +430,10 @@ impl<'g, 'b> Search<'g, 'b> {
                 for (place, host) in chosen.iter().enumerate() {
                     // A host left with less than another is the better one; one that is left with less than nothing
                     // is full.
-                    if best.is_none_or(|(least, _)| rooms[place] < least) && state.fits(class, *host) {
+                    if best.is_none_or(|(least, _)| rooms[place] < least)
+                        && self.pool.lots[index].may_be_in(self.ground.places[state.sig[*host]])
+                        && state.fits(class, *host)
+                    {
                         best = Some((rooms[place], place));
                     }
                 }

@@ -10,6 +10,9 @@ use crate::bound::{Filling, KindKey};
 use crate::moves::MOVE;
 use crate::state::State;
 
+/// Hosts in whose room pods without a place are tried, at most.
+const ROOMIEST: usize = 256;
+
 /// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
 /// packs their pods anew: into the room of the others first, then onto new machines. `None` when a pod finds no
 /// place.
@@ -20,10 +23,22 @@ pub(super) fn close_wasteful<'m, 'a>(
     percent: usize,
     among: Option<&[usize]>,
 ) -> Option<State<'m, 'a>> {
+    let (state, left) = close_within(start, goal, ground, &Scope::whole(start), percent, among);
+    (left.is_empty() && is_sound(&state, start.lonely())).then_some(state)
+}
+
+/// The same within a scope, and the pods that found no place in it.
+pub(super) fn close_within<'m, 'a>(
+    start: &State<'m, 'a>,
+    goal: &Goal<'_>,
+    ground: &Ground,
+    scope: &Scope,
+    percent: usize,
+    among: Option<&[usize]>,
+) -> (State<'m, 'a>, Vec<usize>) {
     let mut state = start.clone();
-    let scope = Scope::whole(start);
     let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
-    let mut search = Search::new(start, start.lonely(), goal, ground, &scope, seed);
+    let mut search = Search::new(start, start.lonely(), goal, ground, scope, seed);
     search.refresh(&state);
     let mut nodes: Vec<(i128, usize)> = search
         .closable
@@ -37,7 +52,28 @@ pub(super) fn close_wasteful<'m, 'a>(
     nodes.sort_unstable();
     nodes.truncate(nodes.len() * percent / 100);
     empty(&mut state, &mut search, nodes.into_iter().map(|(_, host)| host));
-    pour(state, search)
+    let left = pour(&mut state, search);
+    (state, left)
+}
+
+/// Gives pods without a place one: in the room of the roomiest hosts first, then on new machines. `None` when one
+/// finds no place.
+pub(super) fn house<'m, 'a>(
+    mut state: State<'m, 'a>,
+    goal: &Goal<'_>,
+    ground: &Ground,
+    lonely: u32,
+    mut homeless: Vec<usize>,
+) -> Option<State<'m, 'a>> {
+    let scope = Scope::whole(&state);
+    let mut search = Search::new(&state, lonely, goal, ground, &scope, goal.seed);
+    search.refresh(&state);
+    search.receivers.sort_by_cached_key(|host| (Reverse(goal.bound.units.worth(&state.room[*host])), *host));
+    search.receivers.truncate(ROOMIEST);
+    drain::by_worth(&state, goal, &mut homeless);
+    search.pool.fill(state.model, &goal.bound.worth, homeless.into_iter().map(|item| (item, None)));
+    let left = pour(&mut state, search);
+    (left.is_empty() && is_sound(&state, lonely)).then_some(state)
 }
 
 /// The share in percent, rounded up, of the nodes that may leave which cost more than their pods are worth and
@@ -61,6 +97,10 @@ pub(super) enum Times {
     Rounded,
     /// What is used a part of a time is left out.
     RoundedDown,
+}
+
+impl Times {
+    pub(super) const ALL: [Self; 3] = [Self::Whole, Self::Rounded, Self::RoundedDown];
 }
 
 /// Closes all nodes that may leave, and fills hosts as the bound's program would; what is left over is packed as
@@ -136,7 +176,8 @@ fn fill<'m, 'a>(start: &State<'m, 'a>, goal: &Goal<'_>, ground: &Ground, numbers
             }
         }
     }
-    pour(state, search)
+    let left = pour(&mut state, search);
+    (left.is_empty() && is_sound(&state, start.lonely())).then_some(state)
 }
 
 /// Closes nodes and makes a pool of their pods, those worth most first.
@@ -148,21 +189,19 @@ fn empty(state: &mut State<'_, '_>, search: &mut Search<'_, '_>, nodes: impl Ite
     search.receivers.retain(|host| state.open[*host]);
     search.ruined.clear();
     drain::by_worth(state, search.goal, &mut lifted);
-    search.pool.fill(state.model, &search.goal.bound.worth, lifted.into_iter());
+    search.pool.fill(state.model, &search.goal.bound.worth, lifted.into_iter().map(|item| (item, None)));
 }
 
-/// Packs the pool: into the room of open hosts first, then onto new machines. `None` when a pod finds no place.
-fn pour<'m, 'a>(mut state: State<'m, 'a>, mut search: Search<'_, '_>) -> Option<State<'m, 'a>> {
+/// Packs the pool: into the room of open hosts first, then onto new machines. Pods that find no place are given back.
+fn pour(state: &mut State<'_, '_>, mut search: Search<'_, '_>) -> Vec<usize> {
     let receivers = search.receivers.clone();
-    search.fill_from(&mut state, &receivers);
-    while !search.pool.is_empty() {
-        if !search.open_best(&mut state) {
-            return None;
-        }
-    }
-    if state.lonely() > search.lonely || !spread_kept(&state) {
-        return None;
-    }
+    search.fill_from(state, &receivers);
+    while !search.pool.is_empty() && search.open_best(state) {}
     state.commit();
-    Some(state)
+    search.pool.left()
+}
+
+/// Whether rules over more than one host hold as well as they did.
+pub(super) fn is_sound(state: &State<'_, '_>, lonely: u32) -> bool {
+    state.lonely() <= lonely && spread_kept(state)
 }

@@ -6,8 +6,9 @@
 //! only pods that have rules about pods of other classes are asked about again on each machine.
 
 use super::ground::Ground;
-use super::pool::Pool;
+use super::pool::{Lot, Pool};
 use crate::counters::{Counters, Seen, conflict, exceeds_cap};
+use crate::model::Amounts;
 use crate::model::{add, subtract};
 use crate::relations::{Relations, Topology};
 use crate::state::{State, has_room};
@@ -59,6 +60,15 @@ struct Wanted {
     most: usize,
     /// Rules must be asked on each machine.
     ask: bool,
+}
+
+/// Pods of a lot as they are exchanged.
+struct Exchange {
+    lot: usize,
+    request: Amounts,
+    worth: i64,
+    /// The most of them that rules allow on one machine.
+    most: usize,
 }
 
 struct View<'t> {
@@ -165,7 +175,6 @@ impl<'g> Trial<'g> {
     pub(super) fn complete(&mut self, state: &State<'_, '_>, machine: usize, pool: &Pool) {
         let model = state.model;
         let kind = &model.machines[machine];
-        let worth_of = |lot: usize| pool.lots[lot].worth;
         let mut room = kind.room;
         let mut taken = vec![0; pool.lots.len()];
         for (lot, count) in &self.picks {
@@ -175,38 +184,47 @@ impl<'g> Trial<'g> {
             }
         }
         let (asked, _) = self.ask(state, kind.sig, pool);
-        let compatible = |wanted: &&Wanted| model.compatible[model.classes[wanted.class].statics][kind.sig];
-        let usable: Vec<&Wanted> = asked.lots.iter().filter(|wanted| !wanted.ask).filter(compatible).collect();
+        let usable = asked.lots.iter().filter(|wanted| !wanted.ask);
+        let usable = usable.filter(|wanted| model.compatible[model.classes[wanted.class].statics][kind.sig]);
+        let usable: Vec<Exchange> = usable
+            .map(|wanted| Exchange {
+                lot: wanted.lot,
+                request: model.classes[wanted.class].request,
+                worth: pool.lots[wanted.lot].worth,
+                most: wanted.most,
+            })
+            .collect();
         // Of very many those are looked at that stand at even distances: large and small ones.
         let apart = usable.len().div_ceil(MOST_LOTS).max(1);
-        let mut gains = Vec::new();
+        let looked_at: Vec<&Exchange> = usable.iter().step_by(apart).collect();
+        let (mut gains, mut best_gains) = (Vec::new(), Vec::new());
         for _ in 0..MOST_EXCHANGES {
-            let mut best: Option<(i64, usize, Vec<usize>)> = None;
-            for out in usable.iter().filter(|wanted| taken[wanted.lot] > 0) {
+            let mut best: Option<(i64, &Exchange)> = None;
+            for out in usable.iter().filter(|own| taken[own.lot] > 0) {
                 let mut left = room;
-                add(&mut left, &model.classes[out.class].request);
+                add(&mut left, &out.request);
                 gains.clear();
-                let mut gain = -worth_of(out.lot);
-                for wanted in usable.iter().step_by(apart).filter(|wanted| wanted.lot != out.lot) {
-                    let request = &model.classes[wanted.class].request;
-                    let mut more = taken[wanted.lot];
-                    while more < wanted.most && has_room(request, &left, model.dims) {
-                        subtract(&mut left, request);
+                let mut gain = -out.worth;
+                for other in looked_at.iter().filter(|other| other.lot != out.lot) {
+                    let mut more = taken[other.lot];
+                    while more < other.most && has_room(&other.request, &left, model.dims) {
+                        subtract(&mut left, &other.request);
                         more += 1;
-                        gain += worth_of(wanted.lot);
-                        gains.push(wanted.lot);
+                        gain += other.worth;
+                        gains.push(other.lot);
                     }
                 }
-                if gain > best.as_ref().map_or(0, |(most, ..)| *most) {
-                    best = Some((gain, out.lot, gains.clone()));
+                if gain > best.map_or(0, |(most, _)| most) {
+                    best = Some((gain, out));
+                    std::mem::swap(&mut gains, &mut best_gains);
                 }
             }
-            let Some((_, out, more)) = best else { break };
-            taken[out] -= 1;
-            add(&mut room, &model.classes[pool.lots[out].class].request);
-            for lot in more {
-                taken[lot] += 1;
-                subtract(&mut room, &model.classes[pool.lots[lot].class].request);
+            let Some((_, out)) = best else { break };
+            taken[out.lot] -= 1;
+            add(&mut room, &out.request);
+            for lot in &best_gains {
+                taken[*lot] += 1;
+                subtract(&mut room, &model.classes[pool.lots[*lot].class].request);
             }
         }
         self.picks.clear();
@@ -218,7 +236,9 @@ impl Asked {
     fn new(state: &State<'_, '_>, sig: usize, pool: &Pool, ground: &Ground, thought: &mut Thought) -> Self {
         let model = state.model;
         let mut asked = Self::default();
-        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| lot.count > 0) {
+        let place = ground.places[sig];
+        let here = |lot: &Lot| lot.count > 0 && lot.may_be_in(place);
+        for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| here(lot)) {
             let profile = model.classes[lot.class].profile;
             let mut wanted = Wanted { lot: index, class: lot.class, most: lot.count, ask: false };
             if !model.relations.free[profile] {

@@ -4,11 +4,15 @@
 //! A change checks nothing by itself; callers ask [`State::fits`] first. Every change is logged, so
 //! that a search can try and [`State::undo`].
 
+mod part;
+
 use crate::commitments::{Account, Tariff};
 use crate::counters::{Conflict, Counters, Seen, conflict, exceeds_cap};
 use crate::model::{Amounts, Model, add, subtract};
 use crate::relations::Topology;
 use std::borrow::Cow;
+
+pub(crate) use part::Part;
 
 /// No host.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -62,6 +66,8 @@ pub(crate) struct State<'m, 'a> {
     pub(crate) pods: Vec<Vec<usize>>,
     /// By item: its host.
     pub(crate) at: Vec<usize>,
+    /// By item: the host that it was taken off last.
+    pub(crate) was: Vec<usize>,
     /// By machine: how many are booted.
     pub(crate) booted: Vec<u32>,
     /// Closed slots for new machines, the next one last.
@@ -102,6 +108,7 @@ impl<'m, 'a> State<'m, 'a> {
                 .chain(std::iter::repeat_n(Vec::new(), slots))
                 .collect(),
             at: model.items.iter().map(|item| item.home.unwrap_or(NOWHERE)).collect(),
+            was: model.items.iter().map(|item| item.home.unwrap_or(NOWHERE)).collect(),
             booted: vec![0; model.machines.len()],
             free_slots: (nodes..nodes + slots).rev().collect(),
             counters: Counters::new(&model.relations, nodes + slots),
@@ -295,6 +302,7 @@ impl<'m, 'a> State<'m, 'a> {
             self.pods[host].swap_remove(position);
         }
         self.at[item] = NOWHERE;
+        self.was[item] = host;
     }
 
     /// Whether a machine may be booted once more.
@@ -426,66 +434,14 @@ impl<'m, 'a> State<'m, 'a> {
         }
     }
 
-    /// Lets new machines take these slots only, and of those whose number is limited, or that are paid for already,
-    /// no more than a share of what is left.
-    pub(crate) fn restrict(&mut self, slots: &[usize], shares: u32) {
-        let nodes = self.nodes();
-        for (booted, machine) in self.booted.iter_mut().zip(&self.model.machines) {
-            if let Some(most) = machine.offer.most {
-                *booted = most - most.saturating_sub(*booted) / shares.max(1);
-            }
-        }
-        self.account.restrict(&self.model.commitments, shares.into());
-        self.free_slots = slots.iter().rev().copied().filter(|slot| *slot >= nodes && !self.open[*slot]).collect();
-    }
-
-    /// Takes over what another placement has in some slots: between the two only pods within these slots have
-    /// moved. To be followed by [`Self::sum_up`].
-    pub(crate) fn adopt(&mut self, other: &State<'m, 'a>, slots: &[usize]) {
-        for slot in slots.iter().copied() {
-            self.room[slot] = other.room[slot];
-            self.open[slot] = other.open[slot];
-            self.sig[slot] = other.sig[slot];
-            self.machine[slot] = other.machine[slot];
-            self.pods[slot].clone_from(&other.pods[slot]);
-            for item in &other.pods[slot] {
-                self.at[*item] = slot;
-            }
-        }
-    }
-
-    /// Sums and counts anew, after slots were taken over.
-    pub(crate) fn sum_up(&mut self) {
-        let (model, nodes) = (self.model, self.nodes());
-        self.counters = Counters::new(&model.relations, self.open.len());
-        for (item, host) in model.items.iter().zip(&self.at).filter(|(_, host)| **host != NOWHERE) {
-            self.counters.change(&model.relations, model.classes[item.class].profile, self.sig[*host], *host, true);
-        }
-        self.booted = vec![0; model.machines.len()];
-        (self.cost, self.hosts, self.toll, self.account) = (0, 0, 0, Account::new(&model.commitments));
-        for slot in 0..self.open.len() {
-            match (slot < nodes, self.open[slot]) {
-                (true, true) => self.pay(model.hosts[slot].tariff),
-                (true, false) => self.toll += model.hosts[slot].toll,
-                (false, true) => {
-                    self.booted[self.machine[slot]] += 1;
-                    self.pay(Some(model.machines[self.machine[slot]].offer.tariff));
-                }
-                (false, false) => {}
-            }
-        }
-        self.free_slots = (nodes..self.open.len()).rev().filter(|slot| !self.open[*slot]).collect();
-        self.log.clear();
-    }
-
     /// Forgets how to undo: what was done stays done.
     pub(crate) fn commit(&mut self) {
         self.log.clear();
     }
 }
 
-/// Whether a request fits into room.
+/// Whether a request fits into room. What is not asked for fits even where more is taken than there is.
 #[inline]
 pub(crate) fn has_room(request: &Amounts, room: &Amounts, dims: usize) -> bool {
-    request.iter().zip(room).take(dims).all(|(need, have)| *need <= *have || *need == 0)
+    request.iter().zip(room).take(dims).all(|(need, have)| *need <= (*have).max(0))
 }
