@@ -75,8 +75,7 @@ pub(crate) fn explore<'m, 'a>(
 
 /// Prices of a move in micro-USD per hour, highest first; none where no node may leave, or nothing would move.
 fn ladder(model: &Model<'_>) -> Vec<i64> {
-    let leaving = model.hosts.iter().filter(|host| host.keep.is_none());
-    let (cost, toll) = leaving.fold((0, 0), |(cost, toll), host| (cost + host.price.unwrap_or(0), toll + host.toll));
+    let (cost, toll) = model.stakes();
     if toll == 0 {
         return Vec::new();
     }

@@ -638,6 +638,28 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Present nodes that may leave.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Host<'a>> {
+        self.hosts.iter().filter(|host| host.keep.is_none())
+    }
+
+    /// What nodes cost that may leave, in micro-USD per hour, and what emptying them takes, in thousandths of an
+    /// ordinary move.
+    pub(crate) fn stakes(&self) -> (i64, i64) {
+        self.leaving().fold((0, 0), |(cost, toll), host| (cost + host.price.unwrap_or(0), toll + host.toll))
+    }
+
+    /// Pods of each class that run after a plan: those that are bound now, and the pending ones that `placed` says get
+    /// a place.
+    pub(crate) fn demand(&self, placed: &dyn Fn(usize) -> bool) -> BTreeMap<usize, usize> {
+        let pending = self.pending.iter().filter(|item| placed(**item));
+        let mut demand = BTreeMap::new();
+        for item in self.hosts.iter().flat_map(|host| &host.home).chain(pending) {
+            *demand.entry(self.items[*item].class).or_default() += 1;
+        }
+        demand
+    }
+
     /// Whether a class may run on hosts of a signature, other pods and room left aside.
     pub(crate) fn allowed(&self, class: usize, sig: usize) -> bool {
         self.compatible[self.classes[class].statics][sig]

@@ -82,7 +82,7 @@ struct Run<'m, 'a> {
 impl<'m, 'a> Run<'m, 'a> {
     /// The cluster once pending pods have a place, which all of them see to first.
     fn new(model: &'m Model<'a>) -> Self {
-        let movable: usize = model.hosts.iter().filter(|host| host.keep.is_none()).map(|host| host.home.len()).sum();
+        let movable: usize = model.leaving().map(|host| host.home.len()).sum();
         let mut state = State::present(model, movable + model.pending.len() + 1);
         let placeable = |item: usize| model.items[item].standing.blocked.is_none();
         let bound = bound::by_volume(

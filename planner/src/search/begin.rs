@@ -56,13 +56,8 @@ fn as_whole<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, ground: &Ground, effo
     .into_iter()
     .flatten();
     let emptied = placed.next().unwrap_or_else(|| kept.clone());
-    let mut best = emptied.clone();
-    for state in placed {
-        if goal.price(&state) < goal.price(&best) {
-            best = state;
-        }
-    }
-    Begun { emptied, best }
+    let best = placed.min_by_key(|state| goal.price(state)).filter(|best| goal.price(best) < goal.price(&emptied));
+    Begun { best: best.unwrap_or_else(|| emptied.clone()), emptied }
 }
 
 fn emptied<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {

@@ -22,7 +22,7 @@ const MOST_PAIRS: usize = 200_000;
 /// By filling of the bound: on how many hosts. `None` where there is no program, or nothing is found.
 pub(super) fn solve(model: &Model<'_>, goal: &Goal<'_>) -> Option<Vec<usize>> {
     let fillings = &goal.bound.fillings;
-    let needed = needed(model);
+    let needed = model.demand(&|item| model.items[item].standing.blocked.is_none());
     if goal.branches == 0 || fillings.is_empty() || fillings.len() * needed.len() > MOST_PAIRS {
         return None;
     }
@@ -67,16 +67,6 @@ pub(super) fn solve(model: &Model<'_>, goal: &Goal<'_>) -> Option<Vec<usize>> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of hosts")]
     let rounded = variables.iter().map(|variable| solution.var_value(*variable).round().max(0.0) as usize);
     Some(rounded.collect())
-}
-
-/// By class: the pods that run after a plan.
-fn needed(model: &Model<'_>) -> BTreeMap<usize, usize> {
-    let pending = model.pending.iter().filter(|item| model.items[**item].standing.blocked.is_none());
-    let mut needed = BTreeMap::new();
-    for item in model.hosts.iter().flat_map(|host| &host.home).chain(pending) {
-        *needed.entry(model.items[*item].class).or_default() += 1;
-    }
-    needed
 }
 
 /// By kind that has fillings: how many hosts there are, where there is an end of them.

@@ -66,7 +66,7 @@ pub(crate) fn roomy(state: &State<'_, '_>) -> Vec<usize> {
 /// Boots the cheapest machine that takes an item.
 pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
     let class = state.model.items[item].class;
-    for machine in state.machines_by_price().iter().copied() {
+    for machine in state.cheapest_first(&state.model.by_price).iter().copied() {
         let kind = &state.model.machines[machine];
         if !state.model.allowed(class, kind.sig)
             || !crate::state::has_room(&state.model.classes[class].request, &kind.room, state.model.dims)
@@ -155,7 +155,7 @@ fn try_close(state: &mut State<'_, '_>, goal: &Goal<'_>, hosts: &[usize], host: 
             }
         }
     }
-    if goal.price(state) >= before || state.lonely() > base || !super::spread_kept(state) {
+    if goal.price(state) >= before || !super::is_sound(state, base) {
         state.undo(mark);
         return false;
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOptions, Variable};
 
-use super::{Goal, spread_kept};
+use super::{Goal, is_sound};
 use crate::model::{Amounts, Model, subtract};
 use crate::moves::MOVE;
 use crate::state::{NOWHERE, State, has_room};
@@ -58,7 +58,7 @@ impl Program {
         for item in model.pending.iter().filter(|item| model.items[**item].standing.blocked.is_none()) {
             demand.entry(model.items[*item].class).or_default().0 += 1;
         }
-        for item in model.hosts.iter().filter(|host| host.keep.is_none()).flat_map(|host| &host.home) {
+        for item in model.leaving().flat_map(|host| &host.home) {
             demand.entry(model.items[*item].class).or_default().1 += 1;
         }
         if demand.len() > MOST_CLASSES {
@@ -213,8 +213,7 @@ impl Program {
                 }
             }
         }
-        if waiting.values().any(|items| !items.is_empty()) || state.lonely() > present.lonely() || !spread_kept(&state)
-        {
+        if waiting.values().any(|items| !items.is_empty()) || !is_sound(&state, present.lonely()) {
             return None;
         }
         state.commit();

@@ -7,7 +7,6 @@
 
 use super::drain;
 use super::ruin::Search;
-use crate::model::Model;
 use crate::moves::MOVE;
 use crate::state::State;
 
@@ -24,16 +23,9 @@ const MORE_RECEIVERS: [usize; 4] = [0, 6, 16, 48];
 /// are cheaper nearly all nodes leave, and what is sought is how new machines are filled.
 const DEAR_SHARE: i128 = 25;
 
-/// Whether moves are dear.
-pub(super) fn moves_are_dear(model: &Model<'_>, move_penalty: i64) -> bool {
-    let leaving = || model.hosts.iter().filter(|host| host.keep.is_none());
-    let toll: i128 = leaving().map(|host| i128::from(host.toll)).sum();
-    let cost: i128 = leaving().map(|host| i128::from(host.price.unwrap_or(0))).sum();
-    are_dear(toll, cost, move_penalty)
-}
-
-fn are_dear(toll: i128, cost: i128, move_penalty: i64) -> bool {
-    toll * i128::from(move_penalty) * DEAR_SHARE >= cost * i128::from(MOVE)
+/// Whether moves are dear at a price of one, where nodes that may leave cost so much and emptying them takes so much.
+pub(super) fn are_dear((cost, toll): (i64, i64), move_penalty: i64) -> bool {
+    i128::from(toll) * i128::from(move_penalty) * DEAR_SHARE >= i128::from(cost) * i128::from(MOVE)
 }
 
 /// How many of a hundred steps are exchanges where moves are dear: the more, the nearer to each other the numbers of
@@ -109,9 +101,9 @@ mod tests {
     /// A thousand ordinary moves at a tenth of a cent come to a dollar.
     #[test]
     fn moves_are_dear_by_what_the_nodes_cost_that_they_empty() {
-        assert!(are_dear(1_000_000, 25_000_000, 1_000));
-        assert!(!are_dear(1_000_000, 25_000_001, 1_000));
-        assert!(!are_dear(1_000_000, 25_000_000, 999));
+        assert!(are_dear((25_000_000, 1_000_000), 1_000));
+        assert!(!are_dear((25_000_001, 1_000_000), 1_000));
+        assert!(!are_dear((25_000_000, 1_000_000), 999));
     }
 
     #[test]

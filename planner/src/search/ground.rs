@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Goal;
+use super::{Goal, exchange};
 use crate::model::Model;
 use crate::state::{State, has_room};
 
@@ -23,6 +23,10 @@ pub(super) struct Ground {
     /// Machines by price, without those of which another of the same place is as good for any pods: of each place,
     /// and last of all places.
     by_price: Vec<Vec<usize>>,
+    /// What nodes cost that may leave, and what emptying them takes.
+    stakes: (i64, i64),
+    /// Micro-USD per hour: the mean price of nodes that may leave, at least one.
+    pub(super) typical: i64,
 }
 
 /// A machine worth trying.
@@ -56,6 +60,8 @@ impl Ground {
             places,
             good,
             by_price,
+            stakes: model.stakes(),
+            typical: typical_price(model),
             alone: model.classes.iter().map(|class| alone(class.profile)).collect(),
             groups: model.classes.iter().map(|class| together[class.profile]).collect(),
             volumes: model.classes.iter().map(|class| goal.bound.units.worth(&class.request)).collect(),
@@ -96,13 +102,12 @@ impl Ground {
     /// Machines of a place, or of all places, the cheapest to boot now first; without those of which another of the
     /// same place is as good for any pods.
     pub(super) fn by_price(&self, state: &State<'_, '_>, place: Option<usize>) -> Cow<'_, [usize]> {
-        let list = &self.by_price[place.unwrap_or(self.good.len())];
-        if state.model.commitments.all().is_empty() {
-            return Cow::Borrowed(list);
-        }
-        let mut list = list.clone();
-        list.sort_by_key(|machine| (state.price_to_boot(*machine), *machine));
-        Cow::Owned(list)
+        state.cheapest_first(&self.by_price[place.unwrap_or(self.good.len())])
+    }
+
+    /// Whether moves are dear at a price of one.
+    pub(super) fn moves_are_dear(&self, move_penalty: i64) -> bool {
+        exchange::are_dear(self.stakes, move_penalty)
     }
 
     /// Whether no place has much better machines than another for their price.
@@ -112,6 +117,12 @@ impl Ground {
         let (least, most) = (self.good.iter().map(best).min(), self.good.iter().map(best).max());
         least.unwrap_or(0) * 100 >= most.unwrap_or(0) * ALIKE_PERCENT
     }
+}
+
+fn typical_price(model: &Model<'_>) -> i64 {
+    let prices: Vec<i64> = model.leaving().filter_map(|host| host.price).collect();
+    let count = i64::try_from(prices.len()).unwrap_or(1).max(1);
+    (prices.iter().sum::<i64>() / count).max(1)
 }
 
 /// What a machine's room is worth for its price.

@@ -139,7 +139,7 @@ pub(crate) fn slots(model: &Model<'_>) -> usize {
 
 /// How many present nodes may leave.
 fn leaving(model: &Model<'_>) -> usize {
-    model.hosts.iter().filter(|host| host.keep.is_none()).count()
+    model.leaving().count()
 }
 
 /// Goes on from a placement in which `freed` nodes may leave that could not before: closes some of these where
@@ -160,6 +160,11 @@ pub(crate) fn resume<'m, 'a>(
     let whole = Scope::whole(&start);
     let pace = Pace { steps: goal.steps, heat_percent: HEAT_PERCENT, seed: goal.seed, stage: (0, 1), gathers: false };
     ruin::improve(start, present.lonely(), goal, &ground, &whole, pace)
+}
+
+/// Whether rules over more than one host hold as well as they did where so many affinities were broken.
+fn is_sound(state: &State<'_, '_>, lonely: u32) -> bool {
+    state.lonely() <= lonely && spread_kept(state)
 }
 
 /// Whether no spread constraint over zones is worse than it may be, or than it was.

@@ -12,13 +12,12 @@ use super::exchange;
 use super::ground::Ground;
 use super::random::Random;
 use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
-use super::starts::is_sound;
-use super::{Goal, MANY};
+use super::{Goal, MANY, is_sound};
 use crate::parallel::in_parallel;
 use crate::state::State;
 
 /// Open hosts that are searched as a whole, at most.
-const WHOLE: usize = 150;
+const WHOLE: i64 = 150;
 /// Open hosts of a part, about.
 const PART: usize = 150;
 /// Boldness where nodes are few, in percent of a typical host's price.
@@ -33,7 +32,7 @@ const ACROSS_PLACES: u32 = 3;
 
 /// Whether a placement is searched in parts.
 fn is_large(state: &State<'_, '_>) -> bool {
-    state.open.iter().filter(|open| **open).count() > WHOLE
+    state.hosts > WHOLE
 }
 
 /// Parts that have no slot in common.
@@ -129,11 +128,7 @@ fn shuffled(state: &State<'_, '_>, ground: &Ground, random: &mut Random) -> Vec<
     for slot in (0..state.open.len()).filter(|slot| state.open[*slot] || *slot < state.nodes()) {
         by_place[ground.places[state.sig[slot]]].push(slot);
     }
-    for slots in &mut by_place {
-        for index in (1..slots.len()).rev() {
-            slots.swap(index, random.below(index + 1));
-        }
-    }
+    by_place.iter_mut().for_each(|slots| random.shuffle(slots));
     by_place
 }
 
@@ -180,7 +175,7 @@ pub(super) fn improve_all<'m, 'a>(
     // A node that left comes back with its pods, which are all over the cluster: where moves are dear, part of the
     // steps are for the whole.
     let left = start.nodes() - start.open[..start.nodes()].iter().filter(|open| **open).count();
-    let dear = exchange::moves_are_dear(start.model, goal.move_penalty);
+    let dear = ground.moves_are_dear(goal.move_penalty);
     let for_whole = if dear { steps * exchange::percent(start.may_leave().count(), left) / 200 } else { 0 };
     let steps = steps - for_whole;
     let mut state = start.clone();

@@ -27,6 +27,13 @@ impl Random {
         self.next() % 100 < percent
     }
 
+    /// Brings a list into any order.
+    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
+        for place in (1..list.len()).rev() {
+            list.swap(place, self.below(place + 1));
+        }
+    }
+
     /// An element, if there is one.
     pub(crate) fn pick(&mut self, from: &[usize]) -> Option<usize> {
         if from.is_empty() { None } else { Some(from[self.below(from.len())]) }

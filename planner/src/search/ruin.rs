@@ -142,7 +142,7 @@ pub(super) fn improve<'m, 'a>(
     let mut search = Search::new(&state, lonely, goal, ground, scope, pace.seed);
     let mut price = goal.price(&state);
     let mut best = price;
-    let typical = typical_price(&state).max(1);
+    let typical = ground.typical;
     let measure = pace.gathers.then_some(typical);
     let gathered =
         |search: &Search<'_, '_>, state: &State<'m, 'a>| measure.map_or(0, |typical| search.gathered(state, typical));
@@ -177,14 +177,6 @@ pub(super) fn improve<'m, 'a>(
     state
 }
 
-/// The mean price of what may be closed or booted.
-fn typical_price(state: &State<'_, '_>) -> i64 {
-    let prices: Vec<i64> =
-        state.model.hosts.iter().filter(|host| host.keep.is_none()).filter_map(|host| host.price).collect();
-    let count = i64::try_from(prices.len()).unwrap_or(1).max(1);
-    prices.iter().sum::<i64>() / count
-}
-
 impl<'g, 'b> Search<'g, 'b> {
     pub(super) fn new(
         state: &State<'_, '_>,
@@ -202,7 +194,7 @@ impl<'g, 'b> Search<'g, 'b> {
             hot: Vec::new(),
             closable: Vec::new(),
             closed: Vec::new(),
-            dear: exchange::moves_are_dear(state.model, goal.move_penalty),
+            dear: ground.moves_are_dear(goal.move_penalty),
             exchanges: 0,
             receivers: Vec::new(),
             lonely,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::ground::Ground;
 use super::ruin::{Scope, Search};
-use super::{Goal, cover, drain, spread_kept};
+use super::{Goal, cover, drain, is_sound};
 use crate::bound::{Filling, KindKey};
 use crate::moves::MOVE;
 use crate::state::State;
@@ -199,9 +199,4 @@ fn pour(state: &mut State<'_, '_>, mut search: Search<'_, '_>) -> Vec<usize> {
     while !search.pool.is_empty() && search.open_best(state) {}
     state.commit();
     search.pool.left()
-}
-
-/// Whether rules over more than one host hold as well as they did.
-pub(super) fn is_sound(state: &State<'_, '_>, lonely: u32) -> bool {
-    state.lonely() <= lonely && spread_kept(state)
 }

@@ -82,9 +82,7 @@ impl Preferences {
 
     /// Draws the order in which hosts are chosen among equals.
     pub(super) fn shuffle(&mut self, random: &mut Random) {
-        for place in (1..self.order.len()).rev() {
-            self.order.swap(place, random.below(place + 1));
-        }
+        random.shuffle(&mut self.order);
     }
 
     /// Leads the scheduler to these hosts, beside those that cannot be closed to it.

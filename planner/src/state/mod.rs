@@ -383,12 +383,12 @@ impl<'m, 'a> State<'m, 'a> {
         tariff.map_or(0, |tariff| self.account.last(&self.model.commitments, tariff))
     }
 
-    /// All machines, the cheapest to boot now first.
-    pub(crate) fn machines_by_price(&self) -> Cow<'m, [usize]> {
+    /// Machines that stand by list price, the cheapest to boot now first.
+    pub(crate) fn cheapest_first<'l>(&self, machines: &'l [usize]) -> Cow<'l, [usize]> {
         if self.model.commitments.all().is_empty() {
-            return Cow::Borrowed(&self.model.by_price);
+            return Cow::Borrowed(machines);
         }
-        let mut machines = self.model.by_price.clone();
+        let mut machines = machines.to_vec();
         machines.sort_by_key(|machine| (self.price_to_boot(*machine), *machine));
         Cow::Owned(machines)
     }
