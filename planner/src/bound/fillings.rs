@@ -8,7 +8,7 @@
 //!
 //! The fillings that the program uses are also where a search may begin.
 
-use super::prices;
+use super::prices::{self, floats};
 use super::problem::{KindKey, Problem};
 use super::program::Columns;
 use super::proof::{Proof, conclude, rounded, unit};
@@ -132,7 +132,7 @@ pub(super) fn improve(problem: &Problem, start: &Proof) -> (Option<Proof>, Vec<F
 
 /// How many pods a host holds in the mean of the kinds that matter, by parts of pods.
 fn pods_of_a_host(problem: &Problem, start: &Proof) -> f64 {
-    let worths: Vec<f64> = start.worth.iter().map(|worth| *worth as f64).collect();
+    let worths = floats(&start.worth);
     let mut hosts = Vec::new();
     for kind in problem.kinds.iter().filter(|kind| kind.price > 0) {
         let counts = prices::fill(problem, kind, &worths).counts;
@@ -142,10 +142,6 @@ fn pods_of_a_host(problem: &Problem, start: &Proof) -> f64 {
         }
     }
     hosts.iter().sum::<f64>() / hosts.len().max(1) as f64
-}
-
-fn floats(counts: &[i64]) -> Vec<f64> {
-    counts.iter().map(|count| *count as f64).collect()
 }
 
 /// What pods are worth, in units of the dearest host's price; how often each filling is used; and what that costs in

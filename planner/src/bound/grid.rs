@@ -4,15 +4,12 @@
 //! used of its two dearest resources, and the most that pods can be worth in each of them is a sum of integers away
 //! from the others. The other resources are priced, which is no less than what they allow.
 
+use super::fine::{FINE, FinePrices, LARGEST, rounded_up};
 use super::problem::{Kind, Problem};
 use crate::model::{Amounts, DIMS};
 
 /// Ways to use a host, at most.
 const MOST_CELLS: usize = 20_000;
-/// Parts of a nano-USD in which worths are counted, as prices per unit are small.
-const FINE: i64 = 1_000;
-/// Beyond this sums could overflow.
-const LARGEST: i128 = 1 << 61;
 
 /// The filling of a host that is worth most.
 pub(super) struct Fullest {
@@ -48,19 +45,16 @@ pub(super) fn is_small(problem: &Problem, kind: &Kind, prices: &[f64; DIMS]) -> 
 /// The most that a host is worth when pods are worth that and other resources cost that. `None` when it is not small.
 pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], prices: &[f64; DIMS]) -> Option<Fullest> {
     let plane = Plane::new(problem, kind, prices)?;
-    let mut fine = prices.map(|price| (price.clamp(0.0, 1e12) * FINE as f64) as i64);
+    let mut fine = FinePrices::new(prices);
     for dim in plane.dims {
-        fine[dim] = 0;
+        fine.0[dim] = 0;
     }
-    let of = |amounts: &Amounts| -> i128 {
-        fine.iter().zip(amounts).map(|(price, amount)| i128::from(*price) * i128::from(*amount)).sum()
-    };
     let [wide, high] = plane.sides;
     let mut cells = vec![0_i64; wide * high];
     let mut lots = Vec::new();
-    let mut total = of(&kind.capacity);
+    let mut total = fine.of(&kind.capacity);
     for (demand, class) in problem.classes.iter().enumerate().filter(|(demand, _)| kind.most[*demand] > 0) {
-        let value = i128::from(worth[demand]) * i128::from(FINE) - of(&class.request);
+        let value = i128::from(worth[demand]) * i128::from(FINE) - fine.of(&class.request);
         total += value.max(0) * i128::from(kind.most[demand]);
         if total >= LARGEST {
             return None;
@@ -94,8 +88,8 @@ pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], prices: &[f64;
     let used =
         |dim: usize| counts.iter().zip(&problem.classes).map(|(pods, class)| pods * class.request[dim]).sum::<i64>();
     let fits = (0..problem.dims).all(|dim| used(dim) <= kind.capacity[dim]);
-    let ceiling = of(&kind.capacity) + i128::from(best);
-    Some(Fullest { counts, fits, ceiling: (ceiling + i128::from(FINE) - 1).div_euclid(i128::from(FINE)) })
+    let ceiling = fine.of(&kind.capacity) + i128::from(best);
+    Some(Fullest { counts, fits, ceiling: rounded_up(ceiling) })
 }
 
 impl Plane {
@@ -143,28 +137,11 @@ fn add(cells: &mut [i64], [wide, high]: [usize; 2], steps: [usize; 2], value: i6
 #[cfg(test)]
 mod tests {
     use super::super::prices;
+    use super::super::problem::tried::{amounts, most};
     use super::super::problem::{Demand, Kind, KindKey, Problem};
     use super::fill;
-    use crate::model::{Amounts, DIMS};
+    use crate::model::DIMS;
     use crate::search::random::Random;
-
-    fn amounts(of: &[i64]) -> Amounts {
-        std::array::from_fn(|dim| of.get(dim).copied().unwrap_or(0))
-    }
-
-    /// The most that a host can hold, by trying everything.
-    fn most(problem: &Problem, kind: &Kind, worth: &[i64], class: usize, room: Amounts) -> i64 {
-        let Some(demand) = problem.classes.get(class) else { return 0 };
-        let mut best = 0;
-        for count in 0..=kind.most[class] {
-            let left: Amounts = std::array::from_fn(|dim| room[dim] - demand.request[dim] * count);
-            if left.iter().any(|left| *left < 0) {
-                break;
-            }
-            best = best.max(worth[class] * count + most(problem, kind, worth, class + 1, left));
-        }
-        best
-    }
 
     #[test]
     fn no_filling_is_worth_more_than_the_ceiling_and_of_two_resources_it_is_reached() {
@@ -189,8 +166,7 @@ mod tests {
             };
             let worth: Vec<i64> = classes.iter().map(|_| below(500_000)).collect();
             let problem = Problem::of_one(classes, kind.clone());
-            let worths: Vec<f64> = worth.iter().map(|worth| *worth as f64).collect();
-            let priced = prices::fill(&problem, &kind, &worths).prices;
+            let priced = prices::fill(&problem, &kind, &prices::floats(&worth)).prices;
             let any: [f64; DIMS] = std::array::from_fn(|_| below(1_000) as f64);
             let truth = i128::from(most(&problem, &kind, &worth, 0, kind.capacity));
             for prices in [priced, any, [0.0; DIMS]] {

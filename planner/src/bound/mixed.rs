@@ -7,7 +7,7 @@
 
 use super::assignment::Program;
 use super::dealing::Dealt;
-use super::prices::{ceiling, fill};
+use super::prices::{ceiling, fill, floats};
 use super::problem::{Kind, Problem};
 use super::proof::{Proof, certified, conclude, rounded, unit};
 use super::volume::NANO;
@@ -93,11 +93,6 @@ fn between(program: &[i64], proof: &[i64]) -> Vec<i64> {
     program.iter().zip(proof).map(mixed).collect()
 }
 
-/// Worths as floating point sees them.
-fn floats(worth: &[i64]) -> Vec<f64> {
-    worth.iter().map(|worth| *worth as f64).collect()
-}
-
 /// What the kinds that come close by a proof's worths are filled with first.
 fn first(problem: &Problem, start: &Proof) -> Active {
     let worths = floats(&start.worth);
@@ -166,14 +161,11 @@ impl Active {
 
 #[cfg(test)]
 mod tests {
+    use super::super::problem::tried::amounts;
     use super::super::problem::{Demand, Kind, KindKey, Problem};
     use super::super::proof::certify;
     use super::improve;
-    use crate::model::{Amounts, DIMS};
-
-    fn amounts(of: &[i64]) -> Amounts {
-        std::array::from_fn(|dim| of.get(dim).copied().unwrap_or(0))
-    }
+    use crate::model::DIMS;
 
     fn kind(offer: usize, cpu: i64, memory: i64, price: i64, most: Vec<i64>) -> Kind {
         let capacity = amounts(&[cpu, memory, 0, 110]);

@@ -9,6 +9,7 @@
 mod assignment;
 mod dealing;
 mod fillings;
+mod fine;
 mod grid;
 mod groups;
 mod interior;

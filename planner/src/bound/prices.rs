@@ -255,6 +255,11 @@ impl Program {
     }
 }
 
+/// Worths or counts, for floating point.
+pub(super) fn floats(of: &[i64]) -> Vec<f64> {
+    of.iter().map(|each| *each as f64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::problem::{Demand, Kind, KindKey, Problem};

@@ -134,16 +134,12 @@ impl Problem {
     /// commitment.
     pub(crate) fn new(model: &Model<'_>, placed: &dyn Fn(usize) -> bool, relief: Vec<i64>) -> Self {
         let mut committed: Vec<(i64, i64)> = model.commitments.all().iter().map(|own| (own.count, own.cover)).collect();
-        let mut counts: BTreeMap<usize, i64> = BTreeMap::new();
         let mut drafts: BTreeMap<KindKey, Draft> = BTreeMap::new();
         let mut fixed = 0;
         for host in &model.hosts {
             let mut here: BTreeMap<usize, i64> = BTreeMap::new();
             for item in &host.home {
                 *here.entry(model.items[*item].class).or_default() += 1;
-            }
-            for (class, count) in &here {
-                *counts.entry(*class).or_default() += count;
             }
             let capacity = capacity_of(model, host, &here);
             let stays = host.keep.is_some();
@@ -198,17 +194,15 @@ impl Problem {
             };
             drafts.insert(KindKey::Offer(index), draft);
         }
-        for item in model.pending.iter().filter(|item| placed(**item)) {
-            *counts.entry(model.items[*item].class).or_default() += 1;
-        }
-        let classes: Vec<Demand> = counts
+        let classes: Vec<Demand> = model
+            .demand(placed)
             .into_iter()
             .map(|(class, count)| {
                 let mut request = [0; DIMS];
                 for (dim, amount) in request.iter_mut().enumerate() {
                     *amount = scaled(dim, model.classes[class].request[dim]);
                 }
-                Demand { class, request, count }
+                Demand { class, request, count: i64::try_from(count).unwrap_or(i64::MAX) }
             })
             .collect();
         let apart = Apart::new(model, &classes);
@@ -321,4 +315,29 @@ fn without_dominated(kinds: Vec<Kind>) -> Vec<Kind> {
         }
     }
     kept
+}
+
+/// What tests of the bound have in common.
+#[cfg(test)]
+pub(super) mod tried {
+    use super::{Kind, Problem};
+    use crate::model::Amounts;
+
+    pub(in crate::bound) fn amounts(of: &[i64]) -> Amounts {
+        std::array::from_fn(|dim| of.get(dim).copied().unwrap_or(0))
+    }
+
+    /// The most that classes from one on are worth in what is left of a host, by trying everything.
+    pub(in crate::bound) fn most(problem: &Problem, kind: &Kind, worth: &[i64], class: usize, room: Amounts) -> i64 {
+        let Some(demand) = problem.classes.get(class) else { return 0 };
+        let mut best = 0;
+        for count in 0..=kind.most[class] {
+            let left: Amounts = std::array::from_fn(|dim| room[dim] - demand.request[dim] * count);
+            if left.iter().zip(&demand.request).any(|(left, asked)| *left < 0 && *asked > 0) {
+                break;
+            }
+            best = best.max(worth[class] * count + most(problem, kind, worth, class + 1, left));
+        }
+        best
+    }
 }

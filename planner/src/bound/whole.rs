@@ -6,14 +6,11 @@
 //! the most that whole pods can be worth beyond the prices of all other resources in so much of that one. All of it is
 //! integer arithmetic, so that what it says is a proof; what is not looked at for want of work is bounded all the same.
 
-use super::prices;
+use super::fine::{FINE, FinePrices, LARGEST, rounded_up};
+use super::prices::{self, floats};
 use super::problem::{Kind, Problem};
 use crate::model::{Amounts, DIMS};
 
-/// Parts of a nano-USD in which prices and worths are counted.
-const FINE: i64 = 1_000;
-/// Beyond this sums could overflow: such hosts are left to the bound by resources.
-const LARGEST: i128 = 1 << 61;
 /// Parts of a resource that a table tells apart.
 const PARTS: i64 = 1_024;
 /// Resources with a table, and for how many branches the work of all tables counts, for each candidate.
@@ -41,12 +38,9 @@ struct Candidate {
 
 /// Looks for fillings worth more than `enough`, with at most `nodes` branches.
 pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], enough: i128, nodes: &mut u64) -> Filling {
-    let worths: Vec<f64> = worth.iter().map(|worth| *worth as f64).collect();
-    let parts = prices::fill(problem, kind, &worths);
-    let fine = parts.prices.map(|price| (price.clamp(0.0, 1e12) * FINE as f64) as i64);
-    let of = |amounts: &Amounts| -> i128 {
-        fine.iter().zip(amounts).map(|(price, amount)| i128::from(*price) * i128::from(*amount)).sum()
-    };
+    let parts = prices::fill(problem, kind, &floats(worth));
+    let fine = FinePrices::new(&parts.prices);
+    let of = |amounts: &Amounts| fine.of(amounts);
     let mut candidates: Vec<Candidate> = (0..problem.classes.len())
         .filter(|demand| kind.most[*demand] > 0 && worth[*demand] > 0)
         .map(|demand| Candidate {
@@ -61,11 +55,11 @@ pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], enough: i128, 
     };
     let asked = enough * i128::from(FINE);
     let root = of(&kind.capacity) + candidates.iter().map(excess).sum::<i128>();
-    let rounded = |fine: i128| (fine + i128::from(FINE) - 1).div_euclid(i128::from(FINE));
     let total: i128 = candidates.iter().map(|c| i128::from(c.worth) * i128::from(c.most)).sum();
+    // Such hosts are left to the bound by resources.
     if root >= LARGEST || total >= LARGEST || root <= asked {
         let ruled_out = root <= asked;
-        return Filling { counts: Vec::new(), parts: (!ruled_out).then_some(parts.counts), ceiling: rounded(root) };
+        return Filling { counts: Vec::new(), parts: (!ruled_out).then_some(parts.counts), ceiling: rounded_up(root) };
     }
     // A pod that is worth so much less than its room that none of the host would be worth enough with it.
     candidates.retain(|candidate| root - (of(&candidate.request) - i128::from(candidate.worth)) > asked);
@@ -78,17 +72,17 @@ pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], enough: i128, 
     for (index, candidate) in candidates.iter().enumerate().rev() {
         beyond[index] = beyond[index + 1] + i64::try_from(excess(candidate)).unwrap_or(i64::MAX / 4);
     }
-    let mut dearest: Vec<usize> = (0..problem.dims).filter(|dim| fine[*dim] > 0 && kind.capacity[*dim] > 0).collect();
-    dearest.sort_by_key(|dim| (std::cmp::Reverse(i128::from(fine[*dim]) * i128::from(kind.capacity[*dim])), *dim));
+    let mut dearest: Vec<usize> = (0..problem.dims).filter(|dim| fine.0[*dim] > 0 && kind.capacity[*dim] > 0).collect();
+    dearest.sort_by_key(|dim| (std::cmp::Reverse(i128::from(fine.0[*dim]) * i128::from(kind.capacity[*dim])), *dim));
     let work = BRANCHES * candidates.len() as u64;
     dearest.truncate(if *nodes > work { TABLES } else { 0 });
     *nodes -= if *nodes > work { work } else { 0 };
-    let tables = dearest.iter().map(|dim| Table::new(&candidates, kind.capacity[*dim], *dim, &fine));
+    let tables = dearest.iter().map(|dim| Table::new(&candidates, kind.capacity[*dim], *dim, &fine.0));
     let mut search = Search {
         dims: problem.dims,
         tables: tables.collect(),
         candidates: &candidates,
-        prices: fine,
+        prices: fine.0,
         beyond: &beyond,
         best: i64::try_from(asked).unwrap_or(i64::MAX),
         unseen: 0,
@@ -99,7 +93,7 @@ pub(super) fn fill(problem: &Problem, kind: &Kind, worth: &[i64], enough: i128, 
     let room_worth = i64::try_from(of(&kind.capacity)).unwrap_or(i64::MAX / 4);
     search.branch(0, kind.capacity, 0, room_worth);
     let unseen = search.unseen > search.best;
-    let ceiling = rounded(i128::from(search.best.max(search.unseen)));
+    let ceiling = rounded_up(i128::from(search.best.max(search.unseen)));
     let by_demand = |found: Vec<i64>| {
         let mut counts = vec![0; problem.classes.len()];
         for (candidate, count) in candidates.iter().zip(found) {
@@ -235,28 +229,10 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::problem::tried::{amounts, most};
     use super::super::problem::{Demand, Kind, KindKey, Problem};
     use super::fill;
-    use crate::model::Amounts;
     use crate::search::random::Random;
-
-    fn amounts(of: &[i64]) -> Amounts {
-        std::array::from_fn(|dim| of.get(dim).copied().unwrap_or(0))
-    }
-
-    /// The most that a host can hold, by trying everything.
-    fn most(problem: &Problem, kind: &Kind, worth: &[i64], class: usize, room: Amounts) -> i64 {
-        let Some(demand) = problem.classes.get(class) else { return 0 };
-        let mut best = 0;
-        for count in 0..=kind.most[class] {
-            let left: Amounts = std::array::from_fn(|dim| room[dim] - demand.request[dim] * count);
-            if left.iter().zip(&demand.request).any(|(left, asked)| *left < 0 && *asked > 0) {
-                break;
-            }
-            best = best.max(worth[class] * count + most(problem, kind, worth, class + 1, left));
-        }
-        best
-    }
 
     #[test]
     fn no_filling_is_worth_more_than_the_ceiling_however_little_was_looked_at() {
