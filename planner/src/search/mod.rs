@@ -10,6 +10,7 @@ mod drain;
 mod effort;
 mod exact;
 mod exchange;
+mod gathered;
 mod ground;
 mod ladder;
 mod opening;

@@ -5,6 +5,7 @@
 //! close. Worse placements are accepted for a while, less and less so, and the best one is kept.
 
 use super::exchange;
+use super::gathered::Gathered;
 use super::ground::Ground;
 use super::opening::Rate;
 use super::pool::Pool;
@@ -24,10 +25,6 @@ const MOST_RECEIVERS: usize = 48;
 
 /// Boldness at first, in percent of a typical host's price.
 pub(super) const HEAT_PERCENT: i64 = 8;
-
-/// What gathered waste counts for where it is a whole typical host, in percent of its price: at a hundred and more
-/// hosts would be booted to be left empty.
-const GATHERED_PERCENT: i64 = 90;
 
 /// What part of a cluster is searched.
 #[derive(Debug)]
@@ -143,12 +140,13 @@ pub(super) fn improve<'m, 'a>(
     let mut price = goal.price(&state);
     let mut best = price;
     let typical = ground.typical;
-    let measure = pace.gathers.then_some(typical);
-    let gathered =
-        |search: &Search<'_, '_>, state: &State<'m, 'a>| measure.map_or(0, |typical| search.gathered(state, typical));
+    let mut gathered = pace.gathers.then(|| Gathered::new(&state, goal, &scope.slots, typical));
     // What has been gathered may be worth a step that costs more.
-    let spare = measure.map_or(0, |_| pace.heat(typical, 0));
-    let mut before = price - gathered(&search, &state);
+    let spare = if pace.gathers { pace.heat(typical, 0) } else { 0 };
+    let gain = |state: &State<'m, 'a>, since: usize, gathered: &mut Option<Gathered>| {
+        gathered.as_mut().map_or(0, |gathered| gathered.after(state, goal, since))
+    };
+    let mut before = price - gain(&state, state.mark(), &mut gathered);
     for step in 0..pace.steps {
         if step % HOT_LIST_STEPS == 0 {
             search.refresh(&state);
@@ -161,9 +159,10 @@ pub(super) fn improve<'m, 'a>(
         let allowance = pace.heat(typical, step) * noise / 1000;
         let done = search.step(&mut state, price + allowance + spare);
         let now = goal.price(&state);
-        let after = if done { now - gathered(&search, &state) } else { now };
+        let after = if done { now - gain(&state, mark, &mut gathered) } else { now };
         if done && after <= before + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
             (price, before) = (now, after);
+            gathered.iter_mut().for_each(Gathered::keep);
             if price < best || !pace.is_last() {
                 best = price;
                 state.commit();
@@ -210,18 +209,6 @@ impl<'g, 'b> Search<'g, 'b> {
     pub(super) fn waste(&self, state: &State<'_, '_>, host: usize) -> i64 {
         let runs = self.goal.bound.worth_of(state.model, &state.pods[host]);
         self.cost_of(state, host) * 1000 - runs
-    }
-
-    /// Micro-USD per hour that a placement is the better for what it wastes on few hosts rather than on many, where a
-    /// typical host has such a price. It grows with the square of what a host wastes, and is always less than that.
-    /// Time: hosts and their pods.
-    fn gathered(&self, state: &State<'_, '_>, typical: i64) -> i64 {
-        let open = self.scope.slots.iter().filter(|host| state.open[**host]);
-        let wasted = open.map(|host| {
-            let runs = self.goal.bound.worth_of(state.model, &state.pods[*host]) / 1000;
-            (state.saved_by_closing(*host) - runs).clamp(0, typical)
-        });
-        wasted.map(|wasted| wasted * wasted / typical).sum::<i64>() * GATHERED_PERCENT / 100
     }
 
     /// What closing an open host saves, moves included.

@@ -408,6 +408,17 @@ impl<'m, 'a> State<'m, 'a> {
         self.log.len()
     }
 
+    /// The hosts that were changed since a moment, some of them several times.
+    pub(crate) fn touched(&self, mark: usize) -> impl Iterator<Item = usize> {
+        self.log[mark..]
+            .iter()
+            .map(|change| match change {
+                Change::Placed { item } => self.at[*item],
+                Change::Lifted { host, .. } | Change::Opened { host } | Change::Closed { host, .. } => *host,
+            })
+            .filter(|host| *host != NOWHERE)
+    }
+
     /// Takes back every change since a moment.
     pub(crate) fn undo(&mut self, mark: usize) {
         while self.log.len() > mark {
