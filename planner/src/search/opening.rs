@@ -103,6 +103,7 @@ impl Search<'_, '_> {
         match best {
             Some(Best { opened: Opened::Again(host), .. }) => {
                 self.bring_home(state, host);
+                self.trial.forget_all();
                 self.pack(state, host);
                 true
             }

@@ -70,6 +70,15 @@ impl Pool {
         self.lots.iter().flat_map(|lot| &self.items[lot.first..lot.first + lot.count]).copied().collect()
     }
 
+    /// How many there are of the class of a lot: those that must stay in one place and the others.
+    pub(super) fn of_class(&self, lot: usize) -> usize {
+        let class = self.lots[lot].class;
+        let alike = |other: &&Lot| other.class == class;
+        let (before, after) = self.lots.split_at(lot);
+        let near = before.iter().rev().take_while(alike).chain(after.iter().take_while(alike));
+        near.map(|lot| lot.count).sum()
+    }
+
     /// Takes one out of a lot.
     pub(super) fn take(&mut self, lot: usize) -> usize {
         let lot = &mut self.lots[lot];

@@ -379,6 +379,7 @@ impl<'g, 'b> Search<'g, 'b> {
         }
         keyed.sort_unstable();
         self.pool.fill(model, &self.goal.bound.worth, keyed.into_iter().map(|(.., place, item)| (item, place)));
+        self.trial.forget_all();
         self.lifted.clear();
         self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
     }

@@ -190,6 +190,7 @@ fn empty(state: &mut State<'_, '_>, search: &mut Search<'_, '_>, nodes: impl Ite
     search.ruined.clear();
     drain::by_worth(state, search.goal, &mut lifted);
     search.pool.fill(state.model, &search.goal.bound.worth, lifted.into_iter().map(|item| (item, None)));
+    search.trial.forget_all();
 }
 
 /// Packs the pool: into the room of open hosts first, then onto new machines. Pods that find no place are given back.

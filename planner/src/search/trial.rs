@@ -26,6 +26,7 @@ const THOUGHT_OF: usize = usize::MAX - 1;
 pub(super) struct Trial<'g> {
     ground: &'g Ground,
     thought: Thought,
+    limits: Limits,
     /// By place: what an empty machine there could take of the pool, if it has been asked for.
     asked: Vec<Option<Asked>>,
     /// Lots, and how many of each are taken.
@@ -41,6 +42,23 @@ struct Thought {
     total: Vec<u32>,
     /// Tallies and totals that are not zero.
     touched: Vec<usize>,
+}
+
+/// How many pods of a class rules let onto one machine, where only pods of that class matter to them. Each is worked out
+/// once as long as it holds.
+#[derive(Debug)]
+struct Limits {
+    /// By class: where pods beyond the machine matter to no rule, it always holds.
+    of_class: Vec<Option<Limit>>,
+    /// By place and lot: it holds until pods of the class come or go.
+    of_lot: Vec<Vec<Option<Limit>>>,
+}
+
+/// So many of as many as were asked for.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    asked: usize,
+    most: usize,
 }
 
 /// What any machine of a place could take of a pool.
@@ -108,18 +126,26 @@ impl<'g> Trial<'g> {
         let mut asked = Vec::new();
         asked.resize_with(ground.good.len(), || None);
         let (added, total) = (vec![0; relations.tallies().count()], vec![0; relations.affinity.len()]);
-        Self { ground, thought: Thought { added, total, touched: Vec::new() }, asked, picks: Vec::new() }
+        let limits = Limits { of_class: vec![None; ground.alone.len()], of_lot: vec![Vec::new(); asked.len()] };
+        Self { ground, thought: Thought { added, total, touched: Vec::new() }, limits, asked, picks: Vec::new() }
     }
 
-    /// The pool, or the placement, is another one.
+    /// Pods of the pool have been placed.
     pub(super) fn forget(&mut self) {
         self.asked.iter_mut().for_each(|asked| *asked = None);
     }
 
+    /// The pool is another one, or other pods have come or gone.
+    pub(super) fn forget_all(&mut self) {
+        self.forget();
+        self.limits.of_lot.iter_mut().for_each(Vec::clear);
+    }
+
     /// What machines of a place could take of a pool, worked out once; `sig` is the signature of one of them.
     fn ask(&mut self, state: &State<'_, '_>, sig: usize, pool: &Pool) -> (&Asked, &mut Thought) {
-        let Self { ground, thought, asked, .. } = self;
-        let asked = asked[ground.places[sig]].get_or_insert_with(|| Asked::new(state, sig, pool, ground, thought));
+        let Self { ground, thought, limits, asked, .. } = self;
+        let asked =
+            asked[ground.places[sig]].get_or_insert_with(|| Asked::new(state, sig, pool, ground, thought, limits));
         (asked, thought)
     }
 
@@ -233,7 +259,14 @@ impl<'g> Trial<'g> {
 }
 
 impl Asked {
-    fn new(state: &State<'_, '_>, sig: usize, pool: &Pool, ground: &Ground, thought: &mut Thought) -> Self {
+    fn new(
+        state: &State<'_, '_>,
+        sig: usize,
+        pool: &Pool,
+        ground: &Ground,
+        thought: &mut Thought,
+        limits: &mut Limits,
+    ) -> Self {
         let model = state.model;
         let mut asked = Self::default();
         let place = ground.places[sig];
@@ -241,24 +274,21 @@ impl Asked {
         for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| here(lot)) {
             let profile = model.classes[lot.class].profile;
             let mut wanted = Wanted { lot: index, class: lot.class, most: lot.count, ask: false };
-            if !model.relations.free[profile] {
-                let alone = ground.alone[lot.class];
-                let mut most = 0;
-                while most < lot.count && thought.admits(state, profile, sig) {
-                    most += 1;
-                    if !alone {
-                        break;
-                    }
-                    // Where pods may run their own constraints count them, whatever this machine is.
-                    thought.count(&model.relations, profile, |_| true);
-                }
-                thought.clear();
+            if model.relations.free[profile] {
+                // Nobody has rules about it.
+            } else if ground.alone[lot.class] {
+                let most = |asked: usize| thought.most(state, profile, sig, asked);
+                wanted.most = limits.most(place, index, pool, ground, most);
+            } else {
+                wanted.ask = true;
                 // Pods that come first may be what others want to be near.
-                if most == 0 && model.relations.profiles[profile].affinity_own.is_empty() {
+                let comes_first = model.relations.profiles[profile].affinity_own.is_empty();
+                if comes_first && !thought.admits(state, profile, sig) {
                     continue;
                 }
-                wanted.ask = !alone;
-                wanted.most = if alone { most } else { lot.count };
+            }
+            if wanted.most == 0 && model.relations.profiles[profile].affinity_own.is_empty() {
+                continue;
             }
             let beyond = (lot.worth - ground.volumes[lot.class]).max(0);
             asked.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
@@ -268,12 +298,53 @@ impl Asked {
     }
 }
 
+impl Limits {
+    /// How many pods of a lot rules let onto one machine of a place; `most` works it out for so many.
+    fn most(
+        &mut self,
+        place: usize,
+        index: usize,
+        pool: &Pool,
+        ground: &Ground,
+        most: impl FnOnce(usize) -> usize,
+    ) -> usize {
+        let Lot { class, count, .. } = pool.lots[index];
+        let (known, asked, holds): (&mut Option<Limit>, usize, bool);
+        if ground.groups[class].is_none() {
+            (known, asked) = (&mut self.of_class[class], count);
+            holds = known.is_some_and(|limit| limit.most < limit.asked || count <= limit.asked);
+        } else {
+            let lots = &mut self.of_lot[place];
+            lots.resize(lots.len().max(index + 1), None);
+            (known, asked) = (&mut lots[index], pool.of_class(index));
+            holds = known.is_some_and(|limit| limit.asked == asked);
+        }
+        if !holds {
+            *known = Some(Limit { asked, most: most(asked) });
+        }
+        known.map_or(0, |limit| limit.most).min(count)
+    }
+}
+
 impl Thought {
     /// Whether rules let one more pod of a profile onto the machine.
     fn admits(&self, state: &State<'_, '_>, profile: usize, sig: usize) -> bool {
         let relations = &state.model.relations;
         let view = View { counters: state.counters(), added: &self.added, total: &self.total, relations, sig };
         conflict(relations, profile, &view).is_none() && !exceeds_cap(relations, profile, &view)
+    }
+
+    /// How many pods of a profile rules let onto the machine, of so many at most, where only pods of that profile
+    /// matter to them.
+    fn most(&mut self, state: &State<'_, '_>, profile: usize, sig: usize, count: usize) -> usize {
+        let mut most = 0;
+        while most < count && self.admits(state, profile, sig) {
+            most += 1;
+            // Where pods may run their own constraints count them, whatever this machine is.
+            self.count(&state.model.relations, profile, |_| true);
+        }
+        self.clear();
+        most
     }
 
     /// Forgets the pods of the machine.
