@@ -39,7 +39,7 @@ pub(crate) const MEMORY: usize = 1;
 const EPHEMERAL: usize = 2;
 /// Number of pods.
 pub(crate) const PODS: usize = 3;
-const FIRST_EXTRA: usize = 4;
+pub(crate) const FIRST_EXTRA: usize = 4;
 
 /// The dimensions beyond the first four.
 #[derive(Clone, Debug, Default)]
