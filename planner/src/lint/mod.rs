@@ -25,6 +25,8 @@ use std::fmt;
 use journal_schema::plan::{Planned, PlanningInput};
 use journal_schema::text::Message;
 
+use crate::parallel::in_parallel;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -114,6 +116,15 @@ impl fmt::Display for Finding {
 /// Cost: two replays of the plan, each of one scheduling cycle per move.
 pub fn lint(input: &PlanningInput, planned: &Planned) -> Vec<Finding> {
     let mut findings = Findings::default();
+    for found in in_parallel(input.policy.optimize.limits.threads, &[read, replayed], |check| check(input, planned)) {
+        findings.0.extend(found.0);
+    }
+    findings.into_sorted()
+}
+
+/// What is found by reading a plan.
+fn read(input: &PlanningInput, planned: &Planned) -> Findings {
+    let mut findings = Findings::default();
     basics::check(input, &planned.plan, &mut findings);
     machines::check(input, planned, &mut findings);
     moves::check(input, &planned.plan, &mut findings);
@@ -122,8 +133,14 @@ pub fn lint(input: &PlanningInput, planned: &Planned) -> Vec<Finding> {
     availability::check(input, planned, &mut findings);
     certificate::check(planned, &mut findings);
     verdicts::check(input, planned, &mut findings);
+    findings
+}
+
+/// What is found by carrying it out.
+fn replayed(input: &PlanningInput, planned: &Planned) -> Findings {
+    let mut findings = Findings::default();
     replay::check(input, planned, &mut findings);
-    findings.into_sorted()
+    findings
 }
 
 /// What has been found so far.

@@ -85,10 +85,11 @@ fn in_parts<'m, 'a>(
         (emptied.cut(&scope.slots), best.part)
     });
     let (emptied, best): (Vec<Part>, Vec<Part>) = begun.into_iter().unzip();
-    let mut starts = in_parallel(goal.threads, &Times::ALL, |times| filled(kept, goal, ground, *times));
-    starts.push(join(kept, goal, ground, best));
-    let best = starts.into_iter().flatten().min_by_key(|state| goal.price(state))?;
-    Some(Begun { emptied: join(kept, goal, ground, emptied).unwrap_or_else(|| kept.clone()), best })
+    let mut joined = in_parallel(goal.threads, &[emptied, best], |parts| join(kept, goal, ground, parts)).into_iter();
+    let emptied = joined.next().flatten().unwrap_or_else(|| kept.clone());
+    let starts = in_parallel(goal.threads, &Times::ALL, |times| filled(kept, goal, ground, *times));
+    let best = starts.into_iter().chain(joined).flatten().min_by_key(|state| goal.price(state))?;
+    Some(Begun { emptied, best })
 }
 
 /// The cheapest that a part may become.
@@ -119,10 +120,10 @@ pub(super) fn join<'m, 'a>(
     kept: &State<'m, 'a>,
     goal: &Goal<'_>,
     ground: &Ground,
-    parts: Vec<Part>,
+    parts: &[Part],
 ) -> Option<State<'m, 'a>> {
     let mut joined = kept.clone();
-    joined.join(parts);
+    joined.join(parts.to_vec());
     let lost = |item: &usize| joined.at[*item] == NOWHERE && kept.at[*item] != NOWHERE;
     let left: Vec<usize> = (0..joined.at.len()).filter(lost).collect();
     house(joined, goal, ground, kept.lonely(), left)

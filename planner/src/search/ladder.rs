@@ -51,7 +51,8 @@ pub(crate) fn climb<'m, 'a>(
         });
         let mut by_rung: Vec<Vec<Part>> = vec![Vec::new(); rungs.len()];
         by_part.into_iter().for_each(|part| by_rung.iter_mut().zip(part).for_each(|(rung, part)| rung.push(part)));
-        started.extend(rungs.iter().zip(by_rung).map(|(rung, parts)| begin::join(kept, rung, ground, parts)));
+        let rungs: Vec<(&Goal<'_>, Vec<Part>)> = rungs.iter().zip(by_rung).collect();
+        started = in_parallel(goal.threads, &rungs, |(rung, parts)| begin::join(kept, rung, ground, parts));
     } else {
         started.extend(drain::drain_by_stages(kept, goal, prices).into_iter().map(Some));
     }

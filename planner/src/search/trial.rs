@@ -27,8 +27,8 @@ pub(super) struct Trial<'g> {
     ground: &'g Ground,
     thought: Thought,
     limits: Limits,
-    /// By place: what an empty machine there could take of the pool, if it has been asked for.
-    asked: Vec<Option<Asked>>,
+    /// By place: what an empty machine there could take of the pool.
+    asked: Vec<Asked>,
     /// Lots, and how many of each are taken.
     pub(super) picks: Vec<(usize, usize)>,
 }
@@ -64,6 +64,8 @@ struct Limit {
 /// What any machine of a place could take of a pool.
 #[derive(Debug, Default)]
 struct Asked {
+    /// Whether it has been asked for since the pool or the placement changed.
+    known: bool,
     lots: Vec<Wanted>,
     /// Nano-USD per hour: what the pods are worth beyond their resources.
     beyond: i64,
@@ -124,7 +126,7 @@ impl Seen for View<'_> {
 impl<'g> Trial<'g> {
     pub(super) fn new(relations: &Relations, ground: &'g Ground) -> Self {
         let mut asked = Vec::new();
-        asked.resize_with(ground.good.len(), || None);
+        asked.resize_with(ground.good.len(), Asked::default);
         let (added, total) = (vec![0; relations.tallies().count()], vec![0; relations.affinity.len()]);
         let limits = Limits { of_class: vec![None; ground.alone.len()], of_lot: vec![Vec::new(); asked.len()] };
         Self { ground, thought: Thought { added, total, touched: Vec::new() }, limits, asked, picks: Vec::new() }
@@ -132,7 +134,7 @@ impl<'g> Trial<'g> {
 
     /// Pods of the pool have been placed.
     pub(super) fn forget(&mut self) {
-        self.asked.iter_mut().for_each(|asked| *asked = None);
+        self.asked.iter_mut().for_each(|asked| asked.known = false);
     }
 
     /// The pool is another one, or other pods have come or gone.
@@ -144,8 +146,10 @@ impl<'g> Trial<'g> {
     /// What machines of a place could take of a pool, worked out once; `sig` is the signature of one of them.
     fn ask(&mut self, state: &State<'_, '_>, sig: usize, pool: &Pool) -> (&Asked, &mut Thought) {
         let Self { ground, thought, limits, asked, .. } = self;
-        let asked =
-            asked[ground.places[sig]].get_or_insert_with(|| Asked::new(state, sig, pool, ground, thought, limits));
+        let asked = &mut asked[ground.places[sig]];
+        if !asked.known {
+            asked.ask(state, sig, pool, ground, thought, limits);
+        }
         (asked, thought)
     }
 
@@ -259,16 +263,18 @@ impl<'g> Trial<'g> {
 }
 
 impl Asked {
-    fn new(
+    fn ask(
+        &mut self,
         state: &State<'_, '_>,
         sig: usize,
         pool: &Pool,
         ground: &Ground,
         thought: &mut Thought,
         limits: &mut Limits,
-    ) -> Self {
+    ) {
         let model = state.model;
-        let mut asked = Self::default();
+        self.lots.clear();
+        (self.known, self.beyond) = (true, 0);
         let place = ground.places[sig];
         let here = |lot: &Lot| lot.count > 0 && lot.may_be_in(place);
         for (index, lot) in pool.lots.iter().enumerate().filter(|(_, lot)| here(lot)) {
@@ -291,10 +297,9 @@ impl Asked {
                 continue;
             }
             let beyond = (lot.worth - ground.volumes[lot.class]).max(0);
-            asked.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
-            asked.lots.push(wanted);
+            self.beyond += beyond * i64::try_from(wanted.most).unwrap_or(0);
+            self.lots.push(wanted);
         }
-        asked
     }
 }
 
