@@ -11,7 +11,7 @@ use crate::state::State;
 const NODES_PER_STEPS: usize = 160;
 /// So many nodes count, and of more one in so many of all: what small clusters gain by the last steps is little there.
 const COUNT_ALL: usize = 1_000;
-const COUNT_PART: usize = 4;
+const COUNT_PART: usize = 5;
 /// A search has all its steps from so many percent of the cost on that there are to gain at most, and a share of them
 /// in proportion below that, but one in so many at least.
 const MUCH_PERCENT: i128 = 20;
