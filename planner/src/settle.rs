@@ -142,7 +142,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
         change: Change,
         rehearsal: Rehearsal<'m, 'a>,
     ) -> (Self, Outlook<'m, 'a>) {
-        let outlook = outlook(model, &change, rehearsal.steps.len());
+        let outlook = outlook(model, &change, rehearsal.steps.len(), goal.threads);
         let price = price_of(&change, &rehearsal.state, rehearsal.stuck.len(), goal) + outlook.regret;
         (Self { change, rehearsal, price }, outlook)
     }
@@ -180,7 +180,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
                 let sound =
                     outcome.state.lonely() <= lonely && (no_more_leave || spread_excess(&outcome.state) <= excess);
                 if now < self.price && sound {
-                    let outlook = outlook(model, &trial, outcome.steps.len());
+                    let outlook = outlook(model, &trial, outcome.steps.len(), goal.threads);
                     work += outlook.work;
                     now += outlook.regret;
                     if now < self.price {
@@ -234,7 +234,7 @@ impl<'m, 'a> Candidate<'m, 'a> {
     /// Makes it come true in more orders: by opening hosts one after the other, and then, where that is worth its
     /// price, by the remedies that a rehearsal drawn by lot would have needed, as long as the mean falls.
     pub(crate) fn harden(&mut self, model: &'m Model<'a>, goal: &Goal<'_>, rules: Rules) {
-        let mut failed = outlook(model, &self.change, self.rehearsal.steps.len()).failed;
+        let mut failed = outlook(model, &self.change, self.rehearsal.steps.len(), goal.threads).failed;
         let before = Soundness::of(&self.rehearsal);
         while let Some(change) = self.change.apart(model, &self.rehearsal, &failed) {
             let outcome = rehearse(model, &change, rules);

@@ -27,8 +27,8 @@ const KEPT: usize = 32;
 const CROWDED: usize = 128;
 const CROWDED_DEEPER: usize = 16;
 /// Looks at whether a pod fits, for all pods that wait together, and for one of them.
-const MOST_WORK: usize = 2_000_000;
-const WORK_EACH: usize = 400_000;
+const MOST_WORK: usize = 300_000;
+const WORK_EACH: usize = 60_000;
 
 /// An item goes to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
