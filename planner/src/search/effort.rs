@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(steps(100, 1_000, 500), 20_000);
         assert_eq!(steps(1_000, 1_000, 500), 125_000);
         assert_eq!(steps(4_000, 1_000, 500), 125_000);
-        assert_eq!(steps(16_000, 1_000, 500), 500_000);
+        assert_eq!(steps(16_000, 1_000, 500), 400_000);
         assert_eq!(steps(1_000, 1_000, 800), 125_000);
         assert_eq!(steps(1_000, 1_000, 900), 62_500);
         assert_eq!(steps(1_000, 1_000, 1_000), 7_812);
