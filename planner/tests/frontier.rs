@@ -120,6 +120,17 @@ fn where_moves_are_dear_those_nodes_leave_that_save_most_for_them() {
     }
 }
 
+/// A node that stays lends its room to the pods of others: what leaves is not what is emptiest, but what costs most for
+/// all that it holds and could hold. The limit is half-way to what came of it when only its pods were counted.
+#[test]
+fn where_moves_are_dear_nodes_stay_whose_room_is_cheap() {
+    let mut input = generate(&Shape { nodes: 385, deleted_percent: 50, families: &["e2", "n2", "c3"], seed: 2 });
+    input.policy.optimize.move_penalty = MicroUsdPerHour(5_000);
+    let plan = plan(&input).plan;
+    let comes_to = plan.cost_after.0 + 5_000 * plan.moves.len() as i64;
+    assert!(comes_to <= 64_300_000, "{comes_to}");
+}
+
 #[test]
 fn the_points_are_the_same_for_any_number_of_threads() {
     let input = made(23);

@@ -12,6 +12,9 @@ use super::{Goal, HOMELESS, Outset, drain};
 use crate::parallel::in_parallel;
 use crate::state::{NOWHERE, Part, State};
 
+/// Where moves are dear, a start that closes some more nodes or some fewer is another one: so often shares halfway
+/// between the best one and those next to it are tried.
+const HALVINGS: usize = 2;
 /// What pods that found no place in their part are reckoned to cost, in percent of their worth.
 const LEFT_PERCENT: i64 = 120;
 
@@ -48,16 +51,42 @@ fn as_whole<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>, ground: &Ground, effo
         starts.extend(effort.thresholds().into_iter().map(Start::Closed));
         starts.extend(Times::ALL.map(Start::Filled));
     }
-    let mut placed = in_parallel(goal.threads, &starts, |start| match start {
-        Start::Emptied => Some(emptied(kept, goal)),
-        Start::Closed(percent) => close_wasteful(kept, goal, ground, *percent, None),
-        Start::Filled(times) => filled(kept, goal, ground, *times),
-    })
-    .into_iter()
-    .flatten();
+    let place = |starts: &[Start]| {
+        in_parallel(goal.threads, starts, |start| match start {
+            Start::Emptied => Some(emptied(kept, goal)),
+            Start::Closed(percent) => close_wasteful(kept, goal, ground, *percent, None),
+            Start::Filled(times) => filled(kept, goal, ground, *times),
+        })
+    };
+    let mut placed = place(&starts);
+    for _ in 0..if ground.moves_are_dear(goal.move_penalty) { HALVINGS } else { 0 } {
+        let mut tried: Vec<(usize, i64)> = Vec::new();
+        for (start, state) in starts.iter().zip(&placed) {
+            if let (Start::Closed(percent), Some(state)) = (start, state) {
+                tried.push((*percent, goal.price(state)));
+            }
+        }
+        let more: Vec<Start> = halfway(tried).into_iter().map(Start::Closed).collect();
+        placed.extend(place(&more));
+        starts.extend(more);
+    }
+    let mut placed = placed.into_iter().flatten();
     let emptied = placed.next().unwrap_or_else(|| kept.clone());
     let best = placed.min_by_key(|state| goal.price(state)).filter(|best| goal.price(best) < goal.price(&emptied));
     Begun { best: best.unwrap_or_else(|| emptied.clone()), emptied }
+}
+
+/// Shares halfway between the one that came to the lowest price and those next to it; none is closed for nothing.
+fn halfway(mut tried: Vec<(usize, i64)>) -> Vec<usize> {
+    tried.sort_unstable();
+    let Some(best) = (0..tried.len()).min_by_key(|place| tried[*place].1) else { return Vec::new() };
+    let share = tried[best].0;
+    let before = best.checked_sub(1).map_or(0, |before| tried[before].0);
+    let after = tried.get(best + 1).map_or(share, |after| after.0);
+    [before.midpoint(share), share.midpoint(after)]
+        .into_iter()
+        .filter(|half| *half > 0 && tried.iter().all(|(share, _)| share != half))
+        .collect()
 }
 
 fn emptied<'m, 'a>(kept: &State<'m, 'a>, goal: &Goal<'_>) -> State<'m, 'a> {
@@ -127,4 +156,20 @@ pub(super) fn join<'m, 'a>(
     let lost = |item: &usize| joined.at[*item] == NOWHERE && kept.at[*item] != NOWHERE;
     let left: Vec<usize> = (0..joined.at.len()).filter(lost).collect();
     house(joined, goal, ground, kept.lonely(), left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::halfway;
+
+    #[test]
+    fn starts_are_refined_around_the_best_one() {
+        assert_eq!(halfway(vec![(10, 9), (25, 3), (40, 5), (55, 8)]), [17, 32]);
+        // The first has nothing before it but no start at all, the last nothing after it.
+        assert_eq!(halfway(vec![(10, 1), (25, 3)]), [5, 17]);
+        assert_eq!(halfway(vec![(40, 5), (100, 3)]), [70]);
+        // In whatever order they were tried; what is next to it is not tried again.
+        assert_eq!(halfway(vec![(25, 2), (10, 9), (26, 1), (27, 4)]), []);
+        assert_eq!(halfway(Vec::new()), []);
+    }
 }

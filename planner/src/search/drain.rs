@@ -85,7 +85,7 @@ pub(crate) fn boot_for(state: &mut State<'_, '_>, item: usize) {
 
 /// What closing an open host saves for the room that is lost by it, in millionths: its pods take some elsewhere, and what
 /// is left beside them is gone.
-fn gain(state: &State<'_, '_>, goal: &Goal<'_>, host: usize, saves: i64) -> i128 {
+pub(super) fn gain(state: &State<'_, '_>, goal: &Goal<'_>, host: usize, saves: i64) -> i128 {
     let room = goal.bound.worth_of(state.model, &state.pods[host]) + goal.bound.units.worth(&state.room[host]).max(0);
     i128::from(saves) * 1_000_000_000 / i128::from(room.max(1))
 }

@@ -120,7 +120,8 @@ pub(crate) fn solve<'m, 'a>(outset: &Outset<'m, 'a>, goal: &Goal<'_>) -> Vec<Sta
     let model = present.model;
     let Begun { emptied, best } = begin::begin(outset, goal);
     let small = leaving(model) <= SMALL;
-    let course = Course::full(effort.steps_from(goal.price(&best), goal.bound.cost), small);
+    let dear = ground.moves_are_dear(goal.move_penalty);
+    let course = Course::full(effort.steps_from(goal.price(&best), goal.bound.cost), small, dear);
     let seeds: Vec<u64> = (0..if small { SEEDS } else { 1 }).map(|n| goal.seed.wrapping_add(n)).collect();
     let mut found = in_parallel(goal.threads, &seeds, |seed| {
         parts::improve_all(best.clone(), present.lonely(), ground, course, &Goal { seed: *seed, ..*goal })

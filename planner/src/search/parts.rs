@@ -150,10 +150,10 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// The plan's own search.
-    pub(super) fn full(steps: u64, small: bool) -> Self {
+    /// The plan's own search. Where moves are dear what a node wastes is no measure of how near it is to leaving.
+    pub(super) fn full(steps: u64, small: bool, dear: bool) -> Self {
         let heat_percent = if small { SMALL_HEAT_PERCENT } else { HEAT_PERCENT };
-        Self { steps, rounds: ROUNDS, heat_percent, gathers: true }
+        Self { steps, rounds: ROUNDS, heat_percent, gathers: !dear }
     }
 }
 

@@ -13,9 +13,9 @@ use crate::state::State;
 /// Hosts in whose room pods without a place are tried, at most.
 const ROOMIEST: usize = 256;
 
-/// Closes the most wasteful `percent` of the nodes that may leave, or of those among them that are given, and
-/// packs their pods anew: into the room of the others first, then onto new machines. `None` when a pod finds no
-/// place.
+/// Closes that `percent` of the nodes that may leave, or of those among them that are given, which saves most for the
+/// room that is lost, and packs their pods anew: into the room of the others first, then onto new machines. `None`
+/// when a pod finds no place.
 pub(super) fn close_wasteful<'m, 'a>(
     start: &State<'m, 'a>,
     goal: &Goal<'_>,
@@ -40,15 +40,9 @@ pub(super) fn close_within<'m, 'a>(
     let seed = goal.seed.wrapping_add(u64::try_from(percent).unwrap_or(0));
     let mut search = Search::new(start, start.lonely(), goal, ground, scope, seed);
     search.refresh(&state);
-    let mut nodes: Vec<(i128, usize)> = search
-        .closable
-        .iter()
-        .filter(|host| among.is_none_or(|among| among.contains(host)))
-        .map(|host| {
-            let runs = goal.bound.worth_of(state.model, &state.pods[*host]);
-            (-(i128::from(search.cost_of(&state, *host)) * 1_000_000 / i128::from(runs.max(1))), *host)
-        })
-        .collect();
+    let nodes = search.closable.iter().copied().filter(|host| among.is_none_or(|among| among.contains(host)));
+    let gain = |host: usize| drain::gain(&state, goal, host, search.cost_of(&state, host));
+    let mut nodes: Vec<(Reverse<i128>, usize)> = nodes.map(|host| (Reverse(gain(host)), host)).collect();
     nodes.sort_unstable();
     nodes.truncate(nodes.len() * percent / 100);
     empty(&mut state, &mut search, nodes.into_iter().map(|(_, host)| host));
