@@ -10,6 +10,7 @@ mod drain;
 mod effort;
 mod exact;
 mod exchange;
+mod fitting;
 mod gathered;
 mod ground;
 mod ladder;
@@ -18,6 +19,7 @@ mod parts;
 mod pool;
 pub(crate) mod random;
 mod ruin;
+mod squeeze;
 mod starts;
 mod trial;
 

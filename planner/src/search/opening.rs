@@ -141,7 +141,7 @@ impl Search<'_, '_> {
     }
 
     /// Boots a machine and packs it as it was tried, or better; `false` when that is not possible.
-    fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
+    pub(super) fn boot(&mut self, state: &mut State<'_, '_>, machine: usize) -> bool {
         let worth = self.trial.pack(state, machine, &self.pool);
         if worth < self.pool.worth {
             self.trial.complete(state, machine, &self.pool);

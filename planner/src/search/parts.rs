@@ -12,6 +12,7 @@ use super::exchange;
 use super::ground::Ground;
 use super::random::Random;
 use super::ruin::{HEAT_PERCENT, Pace, Scope, improve};
+use super::squeeze::squeezed;
 use super::{Goal, MANY, is_sound};
 use crate::parallel::in_parallel;
 use crate::state::State;
@@ -170,7 +171,8 @@ pub(super) fn improve_all<'m, 'a>(
     if !is_large(&start) {
         let whole = Scope::whole(&start);
         let pace = Pace { steps: share(steps), heat_percent, seed: goal.seed, stage: (0, 1), gathers };
-        return improve(start, lonely, goal, ground, &whole, pace);
+        let improved = improve(start, lonely, goal, ground, &whole, pace);
+        return if gathers { squeezed(improved, lonely, goal, ground, steps) } else { improved };
     }
     // A node that left comes back with its pods, which are all over the cluster: where moves are dear, part of the
     // steps are for the whole.
@@ -198,6 +200,9 @@ pub(super) fn improve_all<'m, 'a>(
     // Hosts of one place may still differ in whether their pods count for a rule.
     if !is_sound(&state, lonely) || goal.price(&state) > goal.price(&start) {
         state = start;
+    }
+    if gathers {
+        state = squeezed(state, lonely, goal, ground, steps);
     }
     if for_whole == 0 {
         return state;

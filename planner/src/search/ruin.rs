@@ -245,7 +245,7 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// Whether no spread constraint is worse for the pods that were lifted than it may be, or than it was.
-    fn keeps_spread(&self, state: &State<'_, '_>) -> bool {
+    pub(super) fn keeps_spread(&self, state: &State<'_, '_>) -> bool {
         let model = state.model;
         self.lifted.iter().all(|class| {
             let counts = &model.relations.profiles[model.classes[*class].profile].spread_hit;
@@ -301,7 +301,7 @@ impl<'g, 'b> Search<'g, 'b> {
         true
     }
 
-    fn wasteful_of_three(&mut self, state: &State<'_, '_>) -> Option<usize> {
+    pub(super) fn wasteful_of_three(&mut self, state: &State<'_, '_>) -> Option<usize> {
         let picks = [(); 3].map(|()| self.random.pick(&self.closable).filter(|host| state.open[*host]));
         picks.into_iter().flatten().max_by_key(|host| (self.waste(state, *host), *host))
     }
@@ -355,7 +355,7 @@ impl<'g, 'b> Search<'g, 'b> {
     }
 
     /// Makes a pool of pods: dear ones first, by one of three measures, with noise.
-    fn order(&mut self, state: &State<'_, '_>, lifted: &[usize]) {
+    pub(super) fn order(&mut self, state: &State<'_, '_>, lifted: &[usize]) {
         let measure = self.random.below(4);
         let model = state.model;
         let mut classes: Vec<(usize, Option<usize>, usize)> =
