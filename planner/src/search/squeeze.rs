@@ -18,11 +18,13 @@ const DRAWN: usize = 12;
 /// What is left over is worth this share of all that is wasted at most, in percent: more is not worked in.
 const MOST_LEFT_PERCENT: i64 = 50;
 
+/// Open hosts at most: of many more the gain is a small share, and each attempt looks at all of them.
+const MOST_HOSTS: i64 = 200;
 /// One attempt for so many steps of the search before, and how many at most.
 const STEPS_PER_ATTEMPT: u64 = 64;
 const MOST_ATTEMPTS: u64 = 400;
 
-/// Squeezes a placement that so many steps have improved. Never returns a worse one.
+/// Squeezes a placement that so many steps have improved, if its hosts are not many. Never returns a worse one.
 pub(super) fn squeezed<'m, 'a>(
     start: State<'m, 'a>,
     lonely: u32,
@@ -32,6 +34,9 @@ pub(super) fn squeezed<'m, 'a>(
 ) -> State<'m, 'a> {
     let mut state = start;
     state.commit();
+    if state.hosts > MOST_HOSTS {
+        return state;
+    }
     let whole = Scope::whole(&state);
     let mut search = Search::new(&state, lonely, goal, ground, &whole, goal.seed);
     search.refresh(&state);
