@@ -13,7 +13,7 @@ use crate::state::{Part, State};
 
 /// Of the nodes that cost more than their pods are worth and their moves take, the shares that are closed by
 /// threshold, in percent: the pods of the others fill what is booted.
-const SHARES: [usize; 2] = [65, 50];
+const SHARES: [usize; 3] = [80, 65, 50];
 /// The same where nodes are many.
 const FEW_SHARES: [usize; 1] = [60];
 /// Boldness, in percent of a typical host's price.
