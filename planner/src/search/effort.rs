@@ -8,7 +8,7 @@ use super::{Goal, leaving};
 use crate::state::State;
 
 /// Present nodes for which the steps of the limits are meant: larger clusters get more in proportion.
-const NODES_PER_STEPS: usize = 160;
+const NODES_PER_STEPS: usize = 150;
 /// So many nodes count, and of more one in so many of all: what small clusters gain by the last steps is little there.
 const COUNT_ALL: usize = 1_000;
 const COUNT_PART: usize = 5;
@@ -90,14 +90,14 @@ mod tests {
     fn steps_follow_what_there_is_to_gain_and_how_many_nodes_there_are() {
         let steps = |nodes: usize, cost: i64, bound: i64| Effort::between(nodes, nodes, cost, bound, 20_000).steps;
         assert_eq!(steps(100, 1_000, 500), 20_000);
-        assert_eq!(steps(1_000, 1_000, 500), 125_000);
-        assert_eq!(steps(4_000, 1_000, 500), 125_000);
-        assert_eq!(steps(16_000, 1_000, 500), 400_000);
-        assert_eq!(steps(1_000, 1_000, 800), 125_000);
-        assert_eq!(steps(1_000, 1_000, 900), 62_500);
-        assert_eq!(steps(1_000, 1_000, 1_000), 7_812);
+        assert_eq!(steps(1_000, 1_000, 500), 133_333);
+        assert_eq!(steps(4_000, 1_000, 500), 133_333);
+        assert_eq!(steps(16_000, 1_000, 500), 426_666);
+        assert_eq!(steps(1_000, 1_000, 800), 133_333);
+        assert_eq!(steps(1_000, 1_000, 900), 66_666);
+        assert_eq!(steps(1_000, 1_000, 1_000), 8_333);
         // No bound is above the cost; if it were, there would be nothing to gain.
-        assert_eq!(steps(1_000, 0, 1_000), 7_812);
+        assert_eq!(steps(1_000, 0, 1_000), 8_333);
         assert_eq!(steps(usize::MAX, i64::MAX, 0), u64::MAX);
     }
 
@@ -105,10 +105,10 @@ mod tests {
     fn a_search_that_begins_close_to_the_bound_takes_fewer_steps() {
         let from =
             |cost: i64, price: i64| Effort::between(1_000, 1_000, cost, 1_000_000, 20_000).steps_from(price, 1_000_000);
-        assert_eq!(from(2_000_000, 1_100_000), 125_000);
-        assert_eq!(from(2_000_000, 1_005_000), 62_187);
-        assert_eq!(from(2_000_000, 1_000_001), 7_812);
-        assert_eq!(from(2_000_000, 900_000), 7_812);
+        assert_eq!(from(2_000_000, 1_100_000), 133_333);
+        assert_eq!(from(2_000_000, 1_005_000), 66_333);
+        assert_eq!(from(2_000_000, 1_000_001), 8_333);
+        assert_eq!(from(2_000_000, 900_000), 8_333);
         // Where little has changed, steps are few already.
         assert_eq!(from(1_020_000, 1_005_000), Effort::between(1_000, 1_000, 1_020_000, 1_000_000, 20_000).steps);
     }
