@@ -17,8 +17,8 @@
 //!    Under another objective than cost (`aims`) machines stay: `balance` swaps pods, `relief` takes them off hot
 //!    nodes, `availability` spreads workloads of which one failure takes too much, and caps those that may move.
 //! 6. `sequence` puts the moves into an order in which each is feasible when its turn comes, as
-//!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `remedies`
-//!    help those that get stuck, `settle` seeks
+//!    kube-scheduler would carry it out; `waves` and `steer` lead it to where the search put the pods, `ahead` in
+//!    such an order that no pods wait for each other for good; `remedies` help those that get stuck, `settle` seeks
 //!    the machines that are cheapest where nobody leads it, and `outlook` what they cost in the mean when the
 //!    scheduler does otherwise; `choice` says which candidate is believed,
 //!    `weights` what counts for it beside cost;
@@ -31,6 +31,7 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
+mod ahead;
 mod aims;
 mod assemble;
 mod availability;

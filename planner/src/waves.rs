@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use journal_schema::plan::MoveMethod;
 
+use crate::ahead::{Ahead, MOST_PODS};
 use crate::model::{Amounts, Model, add, subtract};
 use crate::relations::Topology;
 use crate::sequence::{Change, Wave, joined};
@@ -134,7 +135,9 @@ impl<'m, 'a> Waves<'m, 'a> {
                 (home(item).map_or(0, |home| self.wanted_beside(class, home, host)), crowd, Reverse(*item))
             });
         }
+        let mut others = self.hold_back(class, host, &mut homes);
         let sent = self.send_one_of(&mut homes, class, host);
+        homes.append(&mut others);
         self.homes.insert(class, homes);
         if sent.is_some()
             && let Some(wanted) = self.wanted.get_mut(&(class, self.state.sig[host]))
@@ -142,6 +145,45 @@ impl<'m, 'a> Waves<'m, 'a> {
             *wanted = wanted.saturating_sub(1);
         }
         sent
+    }
+
+    /// Takes out of the items of a class, whose order stays, those after which the others could not all follow to
+    /// where hosts need them.
+    fn hold_back(&self, class: usize, host: usize, homes: &mut Vec<usize>) -> Vec<usize> {
+        let (model, relations) = (self.state.model, &self.state.model.relations);
+        let own = &relations.profiles[model.classes[class].profile].spread_own;
+        let keyed = own
+            .iter()
+            .find(|(spread, itself)| *itself && matches!(relations.spreads[*spread].topology, Topology::Key(_)));
+        let Some((spread, _)) = keyed.filter(|_| homes.len() <= MOST_PODS) else { return Vec::new() };
+        let rule = &relations.spreads[*spread];
+        let domain = |host: usize| relations.domain(rule.topology, self.state.sig[host], host);
+        let from_of = |item: usize| model.items[item].home.and_then(domain);
+        let (Some(to), Topology::Key(key)) = (domain(host), rule.topology) else { return Vec::new() };
+        let surges = homes.iter().any(|item| model.items[*item].standing.method != MoveMethod::Evict);
+        let count = relations.domain_counts[key];
+        let mut ahead = Ahead {
+            counted: (0..count).map(|domain| self.state.spread_count(*spread, domain)).collect(),
+            from: vec![0; count],
+            to: vec![0; count],
+        };
+        for from in homes.iter().filter_map(|item| from_of(*item)) {
+            ahead.from[from] += 1;
+        }
+        for ((_, sig), wanted) in self.wanted.range((class, 0)..=(class, usize::MAX)) {
+            if let Some(to) = relations.domain(rule.topology, *sig, NOWHERE) {
+                ahead.to[to] += u32::try_from(*wanted).unwrap_or(u32::MAX);
+            }
+        }
+        if !ahead.can_end(rule, surges) {
+            return Vec::new();
+        }
+        let follows: Vec<bool> = (0..count)
+            .map(|from| ahead.after(rule, from, to, surges).is_some_and(|after| after.can_end(rule, surges)))
+            .collect();
+        let (may, others) = homes.drain(..).partition(|item| from_of(*item).is_none_or(|from| follows[from]));
+        *homes = may;
+        others
     }
 
     /// How many items of a class hosts need that are in the same domain as this one for its spread constraints,

@@ -18,6 +18,7 @@ mod opening;
 mod parts;
 mod pool;
 pub(crate) mod random;
+mod reach;
 mod ruin;
 mod squeeze;
 mod starts;

@@ -10,6 +10,7 @@ use super::ground::Ground;
 use super::opening::Rate;
 use super::pool::Pool;
 use super::random::Random;
+use super::reach::Reach;
 use super::trial::Trial;
 use super::{Goal, excess_of};
 use crate::model::{CPU, MEMORY};
@@ -122,6 +123,8 @@ pub(super) struct Search<'g, 'b> {
     /// Machines of a place in the order in which they are tried.
     pub(super) order: Vec<(Rate, usize)>,
     pub(super) ruined: Vec<usize>,
+    /// Where pods get to, if all of a cluster is searched.
+    reach: Option<Reach>,
 }
 
 /// Improves a placement within a scope. What the last stage returns is never worse than what it begins with; earlier
@@ -160,7 +163,7 @@ pub(super) fn improve<'m, 'a>(
         let done = search.step(&mut state, price + allowance + spare);
         let now = goal.price(&state);
         let after = if done { now - gain(&state, mark, &mut gathered) } else { now };
-        if done && after <= before + allowance && state.lonely() <= search.lonely && search.keeps_spread(&state) {
+        if done && after <= before + allowance && search.is_sound(&state) {
             (price, before) = (now, after);
             gathered.iter_mut().for_each(Gathered::keep);
             if price < best || !pace.is_last() {
@@ -202,6 +205,7 @@ impl<'g, 'b> Search<'g, 'b> {
             trial: Trial::new(&state.model.relations, ground),
             order: Vec::new(),
             ruined: Vec::new(),
+            reach: (!scope.is_part()).then(|| Reach::new(state)),
         }
     }
 
@@ -244,8 +248,20 @@ impl<'g, 'b> Search<'g, 'b> {
         self.hot = hot.into_iter().map(|(_, host)| host).collect();
     }
 
+    /// Whether rules beyond a host hold as well as before for the pods that were lifted, and these get to where they are:
+    /// then the placement is taken.
+    pub(super) fn is_sound(&mut self, state: &State<'_, '_>) -> bool {
+        let sound = state.lonely() <= self.lonely
+            && self.keeps_spread(state)
+            && self.reach.as_mut().is_none_or(|reach| reach.keeps(state, &self.lifted));
+        if sound && let Some(reach) = &mut self.reach {
+            reach.accept(state, &self.lifted);
+        }
+        sound
+    }
+
     /// Whether no spread constraint is worse for the pods that were lifted than it may be, or than it was.
-    pub(super) fn keeps_spread(&self, state: &State<'_, '_>) -> bool {
+    fn keeps_spread(&self, state: &State<'_, '_>) -> bool {
         let model = state.model;
         self.lifted.iter().all(|class| {
             let counts = &model.relations.profiles[model.classes[*class].profile].spread_hit;

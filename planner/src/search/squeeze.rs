@@ -18,10 +18,10 @@ const DRAWN: usize = 12;
 /// What is left over is worth this share of all that is wasted at most, in percent: more is not worked in.
 const MOST_LEFT_PERCENT: i64 = 50;
 
-/// Open hosts at most: of many more the gain is a small share, and each attempt looks at all of them.
+/// Open hosts at most: one of more is hardly a share of the cost, and an attempt looks at all of them.
 const MOST_HOSTS: i64 = 200;
 /// One attempt for so many steps of the search before, and how many at most.
-const STEPS_PER_ATTEMPT: u64 = 64;
+const STEPS_PER_ATTEMPT: u64 = 128;
 const MOST_ATTEMPTS: u64 = 400;
 
 /// Squeezes a placement that so many steps have improved, if its hosts are not many. Never returns a worse one.
@@ -86,8 +86,7 @@ impl Search<'_, '_> {
         self.pool.worth <= wasted / 100 * MOST_LEFT_PERCENT
             && fitting.work_in(self, state, self.pool.left())
             && self.goal.price(state) < most
-            && state.lonely() <= self.lonely
-            && self.keeps_spread(state)
+            && self.is_sound(state)
     }
 
     /// The price, pods without a place left aside.

@@ -214,7 +214,8 @@ impl<'m, 'a> State<'m, 'a> {
         &self.counters
     }
 
-    fn spread_count(&self, spread: usize, domain: usize) -> u32 {
+    /// How many pods of a domain a spread constraint counts.
+    pub(crate) fn spread_count(&self, spread: usize, domain: usize) -> u32 {
         let relations = &self.model.relations;
         self.counters.count(relations.spreads[spread].topology, relations.spread_tally(spread), domain)
     }
