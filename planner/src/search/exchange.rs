@@ -83,7 +83,7 @@ impl Search<'_, '_> {
         self.ruin(state, host, &mut lifted);
         drain::by_worth(state, self.goal, &mut lifted);
         let tied: Vec<Option<usize>> = lifted.iter().map(|item| self.tied_to(state, *item)).collect();
-        self.pool.fill(state.model, &self.goal.bound.worth, lifted.into_iter().zip(tied));
+        self.fill_pool(state, lifted.into_iter().zip(tied));
         self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
         let open: Vec<usize> = others.iter().copied().filter(|other| state.open[*other]).collect();
         self.fill_from(state, &open);

@@ -49,12 +49,7 @@ impl Reach {
             }
         }
         let classes: Vec<usize> = reach.watched.keys().copied().collect();
-        for class in classes {
-            let reached = reach.gets_to(state, class);
-            if let Some(watched) = reach.watched.get_mut(&class) {
-                watched.reached = reached;
-            }
-        }
+        reach.accept(state, &classes);
         reach
     }
 

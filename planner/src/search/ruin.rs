@@ -123,7 +123,7 @@ pub(super) struct Search<'g, 'b> {
     /// Machines of a place in the order in which they are tried.
     pub(super) order: Vec<(Rate, usize)>,
     pub(super) ruined: Vec<usize>,
-    /// Where pods get to, if all of a cluster is searched.
+    /// Where pods get to, if that is watched.
     reach: Option<Reach>,
 }
 
@@ -140,6 +140,7 @@ pub(super) fn improve<'m, 'a>(
     let mut state = start;
     state.commit();
     let mut search = Search::new(&state, lonely, goal, ground, scope, pace.seed);
+    search.watch(&state);
     let mut price = goal.price(&state);
     let mut best = price;
     let typical = ground.typical;
@@ -205,7 +206,7 @@ impl<'g, 'b> Search<'g, 'b> {
             trial: Trial::new(&state.model.relations, ground),
             order: Vec::new(),
             ruined: Vec::new(),
-            reach: (!scope.is_part()).then(|| Reach::new(state)),
+            reach: None,
         }
     }
 
@@ -246,6 +247,17 @@ impl<'g, 'b> Search<'g, 'b> {
         hot.sort_unstable();
         hot.truncate((self.closable.len() / 20).max(3));
         self.hot = hot.into_iter().map(|(_, host)| host).collect();
+    }
+
+    /// From here on placements must be ones that pods get to, if all of a cluster is searched.
+    pub(super) fn watch(&mut self, state: &State<'_, '_>) {
+        self.reach = (!self.scope.is_part()).then(|| Reach::new(state));
+    }
+
+    /// Makes a pool of pods whose classes stand together, each with the place that it must stay in.
+    pub(super) fn fill_pool(&mut self, state: &State<'_, '_>, items: impl IntoIterator<Item = (usize, Option<usize>)>) {
+        self.pool.fill(state.model, &self.goal.bound.worth, items.into_iter());
+        self.trial.forget_all();
     }
 
     /// Whether rules beyond a host hold as well as before for the pods that were lifted, and these get to where they are:
@@ -394,8 +406,7 @@ impl<'g, 'b> Search<'g, 'b> {
             keyed.push((follows, -(size / 1000 * noise), class, place, item));
         }
         keyed.sort_unstable();
-        self.pool.fill(model, &self.goal.bound.worth, keyed.into_iter().map(|(.., place, item)| (item, place)));
-        self.trial.forget_all();
+        self.fill_pool(state, keyed.into_iter().map(|(.., place, item)| (item, place)));
         self.lifted.clear();
         self.lifted.extend(self.pool.lots.iter().map(|lot| lot.class));
     }

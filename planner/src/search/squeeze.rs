@@ -39,6 +39,7 @@ pub(super) fn squeezed<'m, 'a>(
     }
     let whole = Scope::whole(&state);
     let mut search = Search::new(&state, lonely, goal, ground, &whole, goal.seed);
+    search.watch(&state);
     search.refresh(&state);
     let (mut fitting, mut wasted) = (Fitting::default(), search.wasted(&state));
     for _ in 0..(steps / STEPS_PER_ATTEMPT).min(MOST_ATTEMPTS) {

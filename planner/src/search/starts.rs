@@ -65,7 +65,7 @@ pub(super) fn house<'m, 'a>(
     search.receivers.sort_by_cached_key(|host| (Reverse(goal.bound.units.worth(&state.room[*host])), *host));
     search.receivers.truncate(ROOMIEST);
     drain::by_worth(&state, goal, &mut homeless);
-    search.pool.fill(state.model, &goal.bound.worth, homeless.into_iter().map(|item| (item, None)));
+    search.fill_pool(&state, homeless.into_iter().map(|item| (item, None)));
     let left = pour(&mut state, search);
     (left.is_empty() && is_sound(&state, lonely)).then_some(state)
 }
@@ -183,8 +183,7 @@ fn empty(state: &mut State<'_, '_>, search: &mut Search<'_, '_>, nodes: impl Ite
     search.receivers.retain(|host| state.open[*host]);
     search.ruined.clear();
     drain::by_worth(state, search.goal, &mut lifted);
-    search.pool.fill(state.model, &search.goal.bound.worth, lifted.into_iter().map(|item| (item, None)));
-    search.trial.forget_all();
+    search.fill_pool(state, lifted.into_iter().map(|item| (item, None)));
 }
 
 /// Packs the pool: into the room of open hosts first, then onto new machines. Pods that find no place are given back.
