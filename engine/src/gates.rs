@@ -4,6 +4,7 @@
 //! in quarantine (the planner leaves its pods, and so their nodes, where they are) and never stops
 //! the rest.
 
+use canary::{Canary, planted};
 use journal_schema::facts::{HpaFact, OwnerKind, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
@@ -43,10 +44,11 @@ pub(crate) fn breakers(state: &State) -> Vec<Reason> {
     let nodes = state.world.cluster().nodes.len();
     let not_ready = state.world.not_ready_nodes().len();
     let share = Ppm::of(not_ready as i64, nodes as i64);
-    if saturate(not_ready) > breakers.not_ready_nodes && share > breakers.not_ready_share {
+    let tripped = saturate(not_ready) > breakers.not_ready_nodes && share > breakers.not_ready_share;
+    if tripped && !planted(Canary::MissesMassNotReady) {
         reasons.push(Reason::MassNotReady { nodes: saturate(not_ready), of: saturate(nodes) });
     }
-    if let Some((gone, of)) = state.world.vanished() {
+    if let Some((gone, of)) = state.world.vanished().filter(|_| !planted(Canary::MissesVanished)) {
         reasons.push(Reason::MassEmpty { nodes: gone, of });
     }
     reasons

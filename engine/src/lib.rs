@@ -60,4 +60,4 @@ pub use step::StepError;
 
 /// Number of the rules in this crate. It changes with every change that makes an old journal in
 /// mid-iteration mean something else; such an iteration is then unwound instead of continued.
-pub const BEHAVIOUR: u32 = 3;
+pub const BEHAVIOUR: u32 = 4;

@@ -6,6 +6,7 @@
 //!
 //! Every arrow is checked against the world each time; whatever stops holding leads back.
 
+use canary::{Canary, planted};
 use journal_schema::cloud::PoolId;
 use journal_schema::effect::{Answer, Effect, FailureCode, InstanceRef, NodeRole};
 use journal_schema::facts::Key;
@@ -60,6 +61,11 @@ impl Removal {
         &self.pool
     }
 
+    /// Whether the machine has been asked to go.
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.stage == Stage::Deleting
+    }
+
     /// When the settle time is over, if that is what it waits for.
     pub(crate) fn settles_at(&self, settle: journal_schema::units::Millis) -> Option<Timestamp> {
         match self.stage {
@@ -80,22 +86,28 @@ impl Removal {
             return Removed::Waiting(None);
         }
         let holder = ctx.state.world.holding(&self.node).next().map(|pod| pod.key.clone());
-        if holder.is_some() {
+        if holder.is_some() && !planted(Canary::DeletesHeld) {
             self.stage = Stage::Emptying;
             return Removed::Waiting(holder);
         }
+        let read = Effect::ReadNodePods { node: self.node.clone() };
         let since = match self.stage {
             Stage::Deleting => return self.delete(ctx, iteration, node.instance_id),
             Stage::Empty { since } => since,
             Stage::Emptying => {
+                // What was asked before the node was marked proves nothing.
+                ctx.state.table.abandon(|known| *known == read);
                 self.stage = Stage::Empty { since: ctx.now() };
                 ctx.now()
             }
         };
-        if ctx.now() < since.plus(ctx.state.policy.deadlines.settle) {
+        if ctx.now() < since.plus(ctx.state.policy.deadlines.settle) && !planted(Canary::SkipsSettle) {
             return Removed::Waiting(None);
         }
-        let read = Effect::ReadNodePods { node: self.node.clone() };
+        if planted(Canary::SkipsQuorumRead) {
+            self.stage = Stage::Deleting;
+            return self.delete(ctx, iteration, node.instance_id);
+        }
         match ctx.want(read.clone()) {
             Progress::Asked => Removed::Waiting(None),
             Progress::Refused(failure) => {
@@ -108,7 +120,7 @@ impl Removal {
                     Some(Answer::NodePods(pods)) => !pods.iter().any(holds_node),
                     Some(_) | None => false,
                 };
-                if empty {
+                if empty || planted(Canary::BelievesView) {
                     self.stage = Stage::Deleting;
                     self.delete(ctx, iteration, node.instance_id)
                 } else {
@@ -143,11 +155,15 @@ impl Removal {
             (None, None) => return Removed::Waiting(None),
         };
         let request_id = names::request_id(&ctx.state.journal_id, iteration, &format!("delete {} {id}", self.node));
-        let instances = Few::new(vec![InstanceRef { name: self.node.clone(), id: Some(id) }]).unwrap_or_default();
-        match ctx.want(Effect::DeleteInstances { pool: self.pool.clone(), instances, request_id }) {
+        let id = (!planted(Canary::DeletesUnnamed)).then_some(id);
+        let instances = Few::new(vec![InstanceRef { name: self.node.clone(), id }]).unwrap_or_default();
+        let effect = Effect::DeleteInstances { pool: self.pool.clone(), instances, request_id };
+        match ctx.want(effect.clone()) {
             Progress::Asked | Progress::Done => Removed::Waiting(None),
             Progress::Refused(failure) if failure.code == FailureCode::NotFound => Removed::Waiting(None),
             Progress::Refused(failure) => {
+                // Whoever tries again asks again.
+                ctx.state.table.forget(&effect);
                 Removed::Impossible(Reason::DrainStuck { node: self.node.clone(), message: failure.message })
             }
         }

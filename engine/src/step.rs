@@ -1,5 +1,6 @@
 //! One entry in, effects out.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{Answer, Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::{Event, OperatorCommand, WatchEvent};
@@ -143,7 +144,7 @@ impl State {
             Run::WhenActive => self.phase.waits_for_world(),
             Run::Never => false,
         };
-        if !run || !self.world.synced() {
+        if !run || !(self.world.synced() || planted(Canary::ActsBeforeSynced)) {
             return Ok(Vec::new());
         }
         self.run()
@@ -195,10 +196,19 @@ impl State {
         self.unrecorded.clear();
         self.world.restart();
         self.table.restart();
-        if self.behaviour != 0 && self.behaviour != behaviour {
+        if planted(Canary::PaysAllOnRestart) {
+            self.debts = crate::debts::Debts::default();
+        }
+        if planted(Canary::ForgetsIterationOnRestart) {
+            self.enter(Phase::default());
+        }
+        if self.behaviour != 0 && self.behaviour != behaviour && !planted(Canary::CarriesOnAnothersPlan) {
             let reason = Reason::BehaviourChanged { from: self.behaviour, to: behaviour };
             match self.phase.iteration().filter(|_| self.phase.can_unwind()).cloned() {
-                Some(iteration) => self.enter(phase::unwinding::begin(iteration, reason, self.now)),
+                Some(iteration) => {
+                    let going = self.phase.going();
+                    self.enter(phase::unwinding::begin_with(iteration, reason, self.now, going));
+                }
                 // What undoes goes on undoing; what has changed nothing begins anew.
                 None if matches!(self.phase, Phase::Unwinding(_)) => {}
                 None => self.enter(Phase::default()),
@@ -217,7 +227,7 @@ impl State {
                 self.ledger.count(self.now, node.name.clone(), machine);
             }
             WatchEvent::RelistFinished { .. } | WatchEvent::Deleted { .. } => {
-                if nodes_before != self.world.cluster().nodes.len() {
+                if nodes_before != self.world.cluster().nodes.len() && !planted(Canary::MiscountsCost) {
                     self.reprice();
                 }
             }
@@ -292,6 +302,7 @@ impl State {
 
     fn operator(&mut self, by: &Name, command: &OperatorCommand) {
         match command {
+            OperatorCommand::Pause { .. } if planted(Canary::IgnoresPause) => {}
             OperatorCommand::Pause { reason, span } => {
                 let until = span.map(|span| self.now.plus(span));
                 self.pause = Some(Pause { by: by.clone(), reason: reason.clone(), until });
@@ -313,7 +324,7 @@ impl State {
         let hour_ago = Timestamp(self.now.0 - 3_600_000);
         self.aborts.retain(|abort| *abort > hour_ago);
         // What is sent again keeps its id; new effects are numbered among themselves.
-        let mut out = self.table.resend(self.clock());
+        let out = self.table.resend(self.clock());
         let mut fresh = Vec::new();
         let mut transitions = 0;
         loop {
@@ -333,6 +344,11 @@ impl State {
             if transitions > TRANSITIONS_MAX {
                 return Err(StepError::TransitionLoop { seq: self.seq });
             }
+        }
+        // What was about to be sent again, and is not wanted after all.
+        let (unwanted, mut out): (Vec<_>, Vec<_>) = out.into_iter().partition(|(id, _)| self.table.is_abandoned(*id));
+        for (id, _) in unwanted {
+            self.table.withdraw(id);
         }
         out.append(&mut fresh);
         let mut allowed = Vec::with_capacity(out.len());
@@ -362,14 +378,15 @@ impl State {
 
     /// Leaves the way of the plan when an operator, or the policy, says so.
     fn divert(&mut self) {
-        let abort = self.abort_requested.take();
+        let abort = self.abort_requested.take().filter(|_| !planted(Canary::IgnoresAbort));
         let Some(iteration) = self.phase.iteration().filter(|_| self.phase.can_unwind()) else { return };
         let reason = match abort {
             Some(by) => Reason::Aborted { by },
-            None if self.policy.mode == Mode::Recommend => Reason::PolicyForbids,
+            None if self.policy.mode == Mode::Recommend && !planted(Canary::RecommendActs) => Reason::PolicyForbids,
             None => return,
         };
-        self.enter(phase::unwinding::begin(iteration.clone(), reason, self.now));
+        let going = self.phase.going();
+        self.enter(phase::unwinding::begin_with(iteration.clone(), reason, self.now, going));
     }
 
     fn enter(&mut self, phase: Phase) {

@@ -4,6 +4,7 @@
 //! at most one request under way per subject. An effect that is tried again keeps its id, so that the
 //! outside can tell a repetition from a new wish.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{Answer, Effect, EffectId, Failure, FailureClass, FailureCode, Outcome};
 use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,15 @@ struct Tracked {
     abandoned: bool,
 }
 
+/// Whether a failure counts as success: never, unless a bug is planted.
+fn taken_as_done(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Retryable => false,
+        FailureClass::Unknown => planted(Canary::UnknownIsDone),
+        FailureClass::Refused => planted(Canary::RefusedIsDone),
+    }
+}
+
 /// How a wish stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -99,11 +109,16 @@ impl EffectTable {
     /// Wants an effect. `next` is its id if it must be asked for now, in which case it is added to `out`.
     pub fn want(&mut self, clock: Clock, effect: Effect, out: &mut Vec<(EffectId, Effect)>, cause: u64) -> Progress {
         let key = subject(&effect);
-        if let Some(id) = self.by_subject.get(&key) {
-            let tracked = &self.tracked[id];
+        if let Some(id) = self.by_subject.get(&key)
+            && let Some(tracked) = self.tracked.get_mut(id)
+        {
             let same = tracked.effect == effect;
             match &tracked.status {
-                Status::Sent => return Progress::Asked,
+                Status::Sent => {
+                    // Another is wanted now: this one is awaited, and never sent again.
+                    tracked.abandoned |= !same;
+                    return Progress::Asked;
+                }
                 Status::Backoff(_) | Status::Stale if same && !tracked.abandoned => {
                     return Progress::Asked;
                 }
@@ -155,8 +170,14 @@ impl EffectTable {
             }
             Outcome::Failed(failure) => {
                 tracked.last_failure = Some(failure.clone());
+                if taken_as_done(failure.class) {
+                    tracked.at = clock.now;
+                    tracked.status = Status::Done(None);
+                    return None;
+                }
                 let again = match failure.class {
-                    FailureClass::Retryable | FailureClass::Unknown => true,
+                    FailureClass::Retryable => !planted(Canary::RetryableIsRefused),
+                    FailureClass::Unknown => !planted(Canary::UnknownIsRefused),
                     FailureClass::Refused => false,
                 };
                 if tracked.abandoned || matches!(tracked.effect, Effect::Notice { .. }) {
@@ -178,7 +199,7 @@ impl EffectTable {
         let mut lost = Vec::new();
         for (id, tracked) in &mut self.tracked {
             let is_due = match tracked.status {
-                Status::Sent => clock.now.since(tracked.at) >= clock.effect,
+                Status::Sent => clock.now.since(tracked.at) >= clock.effect && !planted(Canary::NeverAsksAgain),
                 Status::Backoff(until) => until <= clock.now,
                 Status::Stale => true,
                 Status::Done(_) | Status::Refused(_) => false,
@@ -203,6 +224,9 @@ impl EffectTable {
 
     /// The process ended: nothing that was sent can be counted on.
     pub fn restart(&mut self) {
+        if planted(Canary::ForgetsStale) {
+            *self = Self::default();
+        }
         for tracked in self.tracked.values_mut() {
             if tracked.status == Status::Sent {
                 tracked.status = Status::Stale;
@@ -253,6 +277,37 @@ impl EffectTable {
         {
             self.forget_id(id);
         }
+    }
+
+    /// Forgets an effect that is done, so that it may be asked for again; one that was refused stays so.
+    pub fn forget_done(&mut self, effect: &Effect) {
+        let id = self.by_subject.get(&subject(effect)).copied();
+        let done = |id: &EffectId| self.tracked.get(id).is_some_and(|known| matches!(known.status, Status::Done(_)));
+        if let Some(id) = id.filter(done) {
+            self.forget_id(id);
+        }
+    }
+
+    /// What was refused is tried again by and by: at once it would be refused again.
+    pub fn try_later(&mut self, clock: Clock, effect: &Effect) {
+        if let Some(id) = self.by_subject.get(&subject(effect))
+            && let Some(tracked) = self.tracked.get_mut(id)
+            && tracked.effect == *effect
+            && matches!(tracked.status, Status::Refused(_))
+        {
+            tracked.status = Status::Backoff(clock.now.plus(backoff(clock.retry, tracked.attempts)));
+        }
+    }
+
+    /// Whether an effect is under way, waits to be tried again, or was done lately.
+    pub fn knows(&self, effect: &Effect) -> bool {
+        let tracked = self.by_subject.get(&subject(effect)).and_then(|id| self.tracked.get(id));
+        tracked.is_some_and(|tracked| tracked.effect == *effect && !matches!(tracked.status, Status::Refused(_)))
+    }
+
+    /// Whether no phase wants this effect any more.
+    pub fn is_abandoned(&self, id: EffectId) -> bool {
+        !planted(Canary::SendsAbandoned) && self.tracked.get(&id).is_none_or(|tracked| tracked.abandoned)
     }
 
     /// An effect was not sent after all.

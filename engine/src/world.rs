@@ -1,5 +1,6 @@
 //! The fold of the watches: the cluster as far as it is known, and how far that is.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{EXPIRING_KEY, LATER_KEY, OPTIMAL_KEY};
 use journal_schema::event::WatchEvent;
 use journal_schema::facts::{Key, Kind, NodeFact, Object, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
@@ -220,7 +221,9 @@ impl World {
                 }
                 self.insert(now, object);
             }
+            WatchEvent::Deleted { kind: Kind::Pod, .. } if planted(Canary::IgnoresDeletions) => {}
             WatchEvent::Deleted { kind, key } => self.remove(*kind, key),
+            WatchEvent::Interrupted { .. } if planted(Canary::TrustsBrokenWatch) => {}
             WatchEvent::Interrupted { kind } => *self.kinds.entry(*kind).or_default() = KindStatus::default(),
         }
     }
@@ -237,7 +240,7 @@ impl World {
         if kind == Kind::Pod && gone.len() > 20 && gone.len() * 2 > before.len() {
             self.vanished = Some((saturate(gone.len()), saturate(before.len())));
         }
-        for key in gone {
+        for key in gone.into_iter().filter(|_| !planted(Canary::KeepsUnlisted)) {
             self.remove(kind, &key);
         }
     }
@@ -291,6 +294,9 @@ impl World {
     }
 
     fn insert_node(&mut self, node: &NodeFact) {
+        if planted(Canary::IgnoresNodeChanges) && self.cluster.nodes.contains_key(&node.name) {
+            return;
+        }
         if node.ready {
             self.not_ready_nodes.remove(&node.name);
         } else {

@@ -1,5 +1,6 @@
 //! A journal in memory that loses its unflushed tail when it crashes. For simulations.
 
+use canary::{Canary, planted};
 use std::sync::Arc;
 
 use journal_schema::entry::Entry;
@@ -40,7 +41,10 @@ impl MemoryJournal {
     }
 
     /// A journal that goes on from what another left.
-    pub fn reopen(durable: Durable) -> Self {
+    pub fn reopen(mut durable: Durable) -> Self {
+        if planted(Canary::LosesLast) {
+            durable.entries.pop();
+        }
         Self { durable, unflushed: Vec::new() }
     }
 
@@ -99,7 +103,9 @@ impl Journal for MemoryJournal {
     }
 
     fn flush(&mut self) -> Result<(), AppendError> {
+        let kept = if planted(Canary::FlushesNothing) { self.unflushed.pop() } else { None };
         self.durable.entries.append(&mut self.unflushed);
+        self.unflushed.extend(kept);
         Ok(())
     }
 

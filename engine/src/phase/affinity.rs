@@ -34,11 +34,13 @@ pub(crate) fn extended(affinity: Option<&JsonText>, iteration: u64) -> Result<Js
         .as_array_mut()
         .ok_or(AffinityError::Form)?
         .push(preference);
+    let theirs = node.get("requiredDuringSchedulingIgnoredDuringExecution").is_some();
     let required =
         entry(node, "requiredDuringSchedulingIgnoredDuringExecution", || json!({"nodeSelectorTerms": [{}]}))?;
     let terms = required.get_mut("nodeSelectorTerms").and_then(Value::as_array_mut).ok_or(AffinityError::Form)?;
-    // Terms are ORed: each of them must refuse expiring nodes.
-    for term in terms {
+    // Terms are ORed: each of them must refuse expiring nodes. One without requirements matches nothing, and would
+    // match every other node with ours.
+    for term in terms.iter_mut().filter(|term| !theirs || term.as_object().is_none_or(|term| !term.is_empty())) {
         entry(term, "matchExpressions", || Value::Array(Vec::new()))?
             .as_array_mut()
             .ok_or(AffinityError::Form)?
@@ -76,12 +78,16 @@ pub(crate) fn without_ours(affinity: Option<&JsonText>) -> Option<Option<JsonTex
             let before = expressions.len();
             expressions.retain(|expression| expression["key"] != EXPIRING_KEY);
             found |= expressions.len() < before;
+            let ours = expressions.len() < before;
             if expressions.is_empty() {
                 term.as_object_mut()?.remove("matchExpressions");
             }
+            // A term without requirements matches nothing; where ours was alone in it, it was made for ours.
+            if ours && term.as_object().is_some_and(Map::is_empty) {
+                *term = Value::Null;
+            }
         }
-        // A term without requirements matches nothing; ours was alone in it.
-        terms.retain(|term| term.as_object().is_none_or(|term| !term.is_empty()));
+        terms.retain(|term| !term.is_null());
         if terms.is_empty() {
             node.remove("requiredDuringSchedulingIgnoredDuringExecution");
         }
@@ -128,6 +134,20 @@ mod tests {
         assert_eq!(terms.len(), 2);
         assert_eq!(terms[0]["matchExpressions"].as_array().unwrap().len(), 2);
         assert_eq!(terms[1]["matchExpressions"][0]["key"], EXPIRING_KEY);
+    }
+
+    #[test]
+    fn a_term_that_matches_nothing_goes_on_matching_nothing() {
+        let before = r#"{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{},{"matchExpressions":[{"key":"a","operator":"Exists"}]}]}}}"#;
+        let after = extended(Some(&JsonText::truncated(before)), 7).unwrap();
+        let terms = |text: &str| {
+            let value: Value = serde_json::from_str(text).unwrap();
+            value["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"].clone()
+        };
+        assert_eq!(terms(&after)[0], json!({}));
+        assert_eq!(terms(&after)[1]["matchExpressions"].as_array().unwrap().len(), 2);
+        let back = without_ours(Some(&after)).unwrap().unwrap();
+        assert_eq!(terms(&back), terms(before));
     }
 
     #[test]

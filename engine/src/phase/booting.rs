@@ -1,5 +1,6 @@
 //! Booting: all new machines at once, until each is a ready node.
 
+use canary::{Canary, planted};
 use journal_schema::cloud::{CloudFault, PoolId};
 use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::event::Deadline;
@@ -46,7 +47,8 @@ impl Booting {
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
-        let Some(missing) = self.iteration.first_missing(ctx.state).cloned() else {
+        let missing = self.iteration.first_missing(ctx.state).filter(|_| !planted(Canary::SkipsBooting)).cloned();
+        let Some(missing) = missing else {
             ctx.state
                 .table
                 .abandon(|effect| matches!(effect, Effect::CreateInstances { .. } | Effect::ListInstances { .. }));
@@ -57,7 +59,7 @@ impl Booting {
             ctx.state.cloud.avoid(&pool, until);
             return unwinding::begin(self.iteration, Reason::BootFailed { pool, fault }, ctx.now());
         }
-        if ctx.now() >= self.until {
+        if ctx.now() >= self.until && !planted(Canary::BootsForEver) {
             // Whatever the cause, the next plan had better try another pool first.
             let until = ctx.now().plus(ctx.state.policy.deadlines.stockout);
             ctx.state.cloud.avoid(&missing.pool, until);

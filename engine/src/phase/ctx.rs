@@ -84,12 +84,13 @@ impl<'a> Ctx<'a> {
         false
     }
 
-    /// Wants an effect however often it is refused: for undoing, where giving up is not an answer.
-    /// The phase's poll sets the pace.
+    /// Wants an effect however often it is refused: for undoing, where giving up is not an answer. Ever longer pauses
+    /// are between the attempts.
     pub(crate) fn want_again(&mut self, effect: Effect) -> Progress {
         let progress = self.want(effect.clone());
         if let Progress::Refused(_) = progress {
-            self.state.table.forget(&effect);
+            let clock = self.state.clock();
+            self.state.table.try_later(clock, &effect);
         }
         progress
     }

@@ -1,5 +1,6 @@
 //! Deciding: is the plan worth it, still true, and allowed?
 
+use canary::{Canary, planted};
 use journal_schema::event::{Deadline, Digest};
 use journal_schema::plan::{PodAction, Target};
 use journal_schema::policy::{Mode, Objective, Policy};
@@ -39,7 +40,8 @@ impl Deciding {
 
     /// A digest names exactly one plan; what names another is not for this one.
     pub(crate) fn review(&mut self, digest: &Digest, approve: bool, by: &Name) {
-        if digest.len() >= DIGEST_PREFIX_MIN && self.iteration.digest.starts_with(digest.as_str()) {
+        let names_it = digest.len() >= DIGEST_PREFIX_MIN && self.iteration.digest.starts_with(digest.as_str());
+        if names_it || planted(Canary::ApprovesAnything) {
             self.review = Some((approve, by.clone()));
         }
     }
@@ -50,7 +52,8 @@ impl Deciding {
         }
         let approved = match (ctx.state.policy.mode, &self.review) {
             (Mode::Auto, _) | (Mode::Approve, Some((true, _))) => true,
-            (Mode::Approve, Some((false, _)) | None) | (Mode::Recommend, _) => false,
+            (Mode::Approve, Some((false, _)) | None) => planted(Canary::ApproveActs),
+            (Mode::Recommend, _) => planted(Canary::RecommendActs),
         };
         if !approved {
             ctx.state.holds = vec![Reason::ApprovalPending];
@@ -71,7 +74,7 @@ impl Deciding {
         if plan.add.is_empty() && plan.remove.is_empty() && plan.moves.is_empty() {
             return Some(Reason::NoImprovement { bound: plan.lower_bound });
         }
-        let need = policy.decide.min_savings;
+        let need = if planted(Canary::IgnoresThreshold) { Ppm(0) } else { policy.decide.min_savings };
         if self.places_pending() {
             // Asked for whatever it costs.
         } else if let Some([now, after]) = self.weighted(policy) {
@@ -110,7 +113,7 @@ impl Deciding {
         if let Some(pause) = &ctx.state.pause {
             return Some(Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until });
         }
-        if policy.mode == Mode::Recommend {
+        if policy.mode == Mode::Recommend && !planted(Canary::RecommendActs) {
             return Some(Reason::RecommendOnly);
         }
         let aborts = saturate(ctx.state.aborts.len());

@@ -1,5 +1,7 @@
 //! Draining: empty machines are deleted, and what marked the iteration is taken away.
 
+use canary::{Canary, planted};
+use journal_schema::cloud::PoolId;
 use journal_schema::effect::Regarding;
 use journal_schema::event::Deadline;
 use journal_schema::policy::Pricing;
@@ -9,7 +11,7 @@ use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Ctx, Iteration, Phase, undo::undo, unwinding};
+use super::{Ctx, Iteration, Phase, relief, undo::undo, unwinding};
 use crate::debts::Debt;
 use crate::removal::{Removal, Removed};
 use crate::state::State;
@@ -22,6 +24,10 @@ pub struct Draining {
     /// When draining has failed.
     pub until: Timestamp,
     removals: BTreeMap<Name, Removal>,
+    /// Debts of nodes that are given back, which are being undone.
+    reverting: Vec<Debt>,
+    /// When the last one was given back.
+    relieved_at: Option<Timestamp>,
     poll_at: Timestamp,
 }
 
@@ -36,7 +42,14 @@ impl Draining {
             })
             .collect();
         let deadlines = &state.policy.deadlines;
-        Self { iteration, until: state.now.plus(deadlines.drain), removals, poll_at: state.now.plus(deadlines.poll) }
+        let (until, poll_at) = (state.now.plus(deadlines.drain), state.now.plus(deadlines.poll));
+        Self { iteration, until, removals, reverting: Vec::new(), relieved_at: None, poll_at }
+    }
+
+    /// Nodes whose machines were asked to go, with their pools.
+    pub(crate) fn going(&self) -> BTreeMap<Name, PoolId> {
+        let going = self.removals.iter().filter(|(_, removal)| removal.is_deleting());
+        going.map(|(node, removal)| (node.clone(), removal.pool().clone())).collect()
     }
 
     /// Nodes that are still to be removed.
@@ -61,15 +74,19 @@ impl Draining {
         if poll {
             ctx.list_instances(self.removals.values().map(|removal| removal.pool().clone()).collect());
         }
+        self.reverting.retain(|debt| !undo(ctx, debt));
+        let relieving = self.relieve(ctx);
         let number = self.iteration.number;
         let mut gone = Vec::new();
         let mut held = None;
-        for (node, removal) in &mut self.removals {
+        // While room is being made for pods that wait, no other goes.
+        for (node, removal) in self.removals.iter_mut().filter(|(_, removal)| !relieving || removal.is_deleting()) {
             match removal.advance(ctx, number) {
                 Removed::Gone => gone.push(node.clone()),
                 Removed::Waiting(pod) => held = held.or(pod.map(|pod| (node.clone(), pod))),
                 Removed::Impossible(reason) => {
-                    return unwinding::begin(self.iteration, reason, ctx.now());
+                    let going = self.going();
+                    return unwinding::begin_with(self.iteration, reason, ctx.now(), going);
                 }
             }
         }
@@ -88,7 +105,7 @@ impl Draining {
         if self.removals.is_empty() {
             return self.clear(ctx);
         }
-        if ctx.now() >= self.until {
+        if ctx.now() >= self.until && !planted(Canary::DrainsForEver) {
             let (node, message) = match held {
                 Some((node, pod)) => (node, Message::truncated(format!("pod {pod} is still there"))),
                 None => {
@@ -96,15 +113,43 @@ impl Draining {
                     (node, Message::truncated("the machine is not gone"))
                 }
             };
-            return unwinding::begin(self.iteration, Reason::DrainStuck { node, message }, ctx.now());
+            let (reason, going) = (Reason::DrainStuck { node, message }, self.going());
+            return unwinding::begin_with(self.iteration, reason, ctx.now(), going);
         }
         Phase::Draining(self)
+    }
+
+    /// Gives leaving nodes back to pods that came to wait, one at a time. True while pods wait that one would take.
+    fn relieve(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        if planted(Canary::NoRelief) {
+            return false;
+        }
+        let lost = self.removals.iter().filter(|(_, removal)| removal.is_deleting());
+        let lost = lost.map(|(node, _)| node.clone()).collect();
+        let Some((node, pod)) = relief::wanted(ctx.state, &self.iteration, &lost) else {
+            return !self.reverting.is_empty();
+        };
+        // The scheduler is given time to see the one before.
+        let patience = ctx.state.policy.deadlines.settle;
+        if !self.reverting.is_empty() || self.relieved_at.is_some_and(|at| ctx.now() < at.plus(patience)) {
+            return true;
+        }
+        self.relieved_at = Some(ctx.now());
+        self.removals.remove(&node);
+        self.iteration.spared.insert(node.clone());
+        let marks = ctx.state.debts.iter().filter(|debt| matches!(debt, Debt::Mark { node: of, .. } if *of == node));
+        self.reverting.extend(marks.cloned().collect::<Vec<_>>());
+        self.reverting.retain(|debt| !undo(ctx, debt));
+        let uid = ctx.state.world.cluster().nodes.get(&node).map(|node| node.uid.clone()).unwrap_or_default();
+        let note = format!("pod {} fits nowhere else: the node stays", pod.key);
+        ctx.notice(Regarding::Node(node, uid), "NodeNotRemovable", &note, true);
+        true
     }
 
     /// The plan is reached: new machines are in service, and what marked the iteration goes.
     fn clear(self, ctx: &mut Ctx<'_>) -> Phase {
         for debt in ctx.state.debts.newest_first() {
-            if let Debt::Instance { .. } = debt {
+            if matches!(debt, Debt::Instance { .. }) || planted(Canary::ClearsNothing) {
                 ctx.state.debts.pay(&debt);
             } else {
                 undo(ctx, &debt);

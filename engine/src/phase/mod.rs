@@ -13,6 +13,7 @@ pub mod unwinding;
 mod affinity;
 mod ctx;
 pub mod moves;
+mod relief;
 mod undo;
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ use journal_schema::plan::{Move, NodeToRemove, Planned, Slot, Target};
 use journal_schema::text::Name;
 use journal_schema::units::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::state::State;
@@ -230,6 +231,21 @@ impl Phase {
             Self::Rolling(phase) => Some(&phase.iteration),
             Self::Draining(phase) => Some(&phase.iteration),
             Self::Unwinding(phase) => Some(&phase.iteration),
+        }
+    }
+
+    /// Nodes whose machines were asked to go, with their pools.
+    pub(crate) fn going(&self) -> BTreeMap<Name, PoolId> {
+        match self {
+            Self::Draining(draining) => draining.going(),
+            Self::Observing(_)
+            | Self::Predicting(_)
+            | Self::Optimizing(_)
+            | Self::Deciding(_)
+            | Self::Booting(_)
+            | Self::Labelling(_)
+            | Self::Rolling(_)
+            | Self::Unwinding(_) => BTreeMap::new(),
         }
     }
 

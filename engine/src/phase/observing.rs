@@ -65,7 +65,7 @@ fn cloud(ctx: &mut Ctx<'_>) -> Option<Reason> {
     {
         if stale(at) {
             waiting = true;
-            ctx.state.table.forget(&effect);
+            ctx.state.table.forget_done(&effect);
             ctx.want_again(effect);
         }
     }
@@ -73,7 +73,7 @@ fn cloud(ctx: &mut Ctx<'_>) -> Option<Reason> {
     if !waiting && stale(ctx.state.cloud.all_listed_at()) {
         waiting = true;
         let effect = Effect::ListInstances { pools: ctx.state.cloud.pool_ids() };
-        ctx.state.table.forget(&effect);
+        ctx.state.table.forget_done(&effect);
         ctx.want_again(effect);
     }
     if waiting {

@@ -1,5 +1,6 @@
 //! Rolling: the pods that must move are moved, each workload in its own way, never two ways at once.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{NodeRole, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::facts::{Key, OwnerKind, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
@@ -88,7 +89,11 @@ impl Rolling {
         }
         ctx.state.holds.clear();
         // Nothing leaves before what replaces it is there.
-        let ready = self.iteration.first_missing(ctx.state).map(|machine| machine.name.clone());
+        let ready = self
+            .iteration
+            .first_missing(ctx.state)
+            .filter(|_| !planted(Canary::SkipsBooting))
+            .map(|machine| machine.name.clone());
         match ready {
             None if !led => {}
             None => {
@@ -120,7 +125,7 @@ impl Rolling {
                     ctx.state.moved += u64::from(pods);
                 }
                 Moved::Stuck(reason) => given_up.push((group, reason)),
-                Moved::Waiting(what) if ctx.now() >= group.started_at.plus(span) => {
+                Moved::Waiting(what) if ctx.now() >= group.started_at.plus(span) && !planted(Canary::MovesForEver) => {
                     let reason = Reason::MoveStuck { pod: group.first_pod(), message: Message::truncated(what) };
                     given_up.push((group, reason));
                 }
@@ -190,7 +195,7 @@ impl Rolling {
             ctx.mark(&node, role, self.iteration.number);
             led &= role == NodeRole::Expiring;
         }
-        led || ctx.now() >= self.wave.1.plus(ctx.state.policy.deadlines.label)
+        led || planted(Canary::MovesFromOpenNodes) || ctx.now() >= self.wave.1.plus(ctx.state.policy.deadlines.label)
     }
 
     /// The first wave of which a pod has not moved; `None` when only pods are left that came later, or

@@ -3,6 +3,7 @@
 //! A debt is paid when its undoing was answered, or when what it is about is gone; never because the
 //! watch does not show it: the watch may be older than the change.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{Answer, Effect, FailureCode, NodeRole, OPTIMAL_KEY};
 use journal_schema::facts::WorkloadFact;
 use journal_schema::text::Few;
@@ -52,11 +53,17 @@ fn workload_of<'a>(ctx: &'a Ctx<'_>, debt: &Debt) -> Option<&'a WorkloadFact> {
 /// then somebody else changed it, and knows why. Other refusals are tried again.
 fn carried_out(ctx: &mut Ctx<'_>, effect: Effect) -> bool {
     match ctx.want(effect.clone()) {
-        Progress::Asked => false,
+        Progress::Asked => planted(Canary::PaysUnanswered),
         Progress::Done => true,
         Progress::Refused(failure) => {
-            ctx.state.table.forget(&effect);
-            matches!(failure.code, FailureCode::NotFound | FailureCode::Precondition)
+            let theirs = matches!(failure.code, FailureCode::NotFound | FailureCode::Precondition);
+            if theirs || planted(Canary::PaysRefused) {
+                ctx.state.table.forget(&effect);
+                return true;
+            }
+            let clock = ctx.state.clock();
+            ctx.state.table.try_later(clock, &effect);
+            false
         }
     }
 }
@@ -79,7 +86,8 @@ fn restore(ctx: &mut Ctx<'_>, debt: &Debt) -> bool {
         Progress::Refused(failure) if failure.code == FailureCode::NotFound => return true,
         Progress::Refused(failure) if failure.code == FailureCode::Precondition => {}
         Progress::Refused(_) => {
-            ctx.state.table.forget(&effect);
+            let clock = ctx.state.clock();
+            ctx.state.table.try_later(clock, &effect);
             return false;
         }
     }
@@ -87,7 +95,8 @@ fn restore(ctx: &mut Ctx<'_>, debt: &Debt) -> bool {
     match ctx.want(read.clone()) {
         Progress::Asked => false,
         Progress::Refused(failure) => {
-            ctx.state.table.forget(&read);
+            let clock = ctx.state.clock();
+            ctx.state.table.try_later(clock, &read);
             failure.code == FailureCode::NotFound
         }
         Progress::Done => {

@@ -3,7 +3,9 @@
 //! There is no deadline and no way out but the end: a debt that cannot be paid now is tried again
 //! at every poll.
 
-use journal_schema::effect::{Effect, InstanceRef, Regarding};
+use canary::{Canary, planted};
+use journal_schema::cloud::{InstanceState, PoolId};
+use journal_schema::effect::{Answer, Effect, InstanceRef, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
@@ -16,6 +18,7 @@ use crate::debts::Debt;
 use crate::names;
 use crate::removal::{Removal, Removed};
 use crate::state::State;
+use crate::table::Progress;
 use crate::world::holds_node;
 
 /// Paying debts.
@@ -28,12 +31,43 @@ pub struct Unwinding {
     /// Nothing of the way forward is under way any more.
     quiet: bool,
     removals: BTreeMap<Name, Removal>,
+    /// Leaving nodes whose machines were asked to go, by name: no pod may come there before it is known that they stay.
+    going: BTreeMap<Name, PoolId>,
+    /// When it turned back.
+    since: Timestamp,
     poll_at: Timestamp,
+}
+
+/// Whether a debt is left as it is: never, unless a bug is planted.
+fn is_left(debt: &Debt) -> bool {
+    planted(match debt {
+        Debt::Instance { .. } => Canary::LeavesMachines,
+        Debt::Mark { .. } => Canary::LeavesMarks,
+        Debt::DeletionCost { .. } | Debt::Surge { .. } | Debt::Template { .. } => Canary::LeavesWorkloads,
+    })
+}
+
+/// Whether the API server, asked now, knows of no pod that holds a node. False until it answers.
+fn read_empty(ctx: &mut Ctx<'_>, node: &Name) -> bool {
+    let read = Effect::ReadNodePods { node: node.clone() };
+    match ctx.want_again(read.clone()) {
+        Progress::Asked | Progress::Refused(_) => false,
+        Progress::Done => match ctx.state.table.take_answer(&read) {
+            Some(Answer::NodePods(pods)) => !pods.iter().any(holds_node),
+            Some(_) | None => false,
+        },
+    }
 }
 
 /// Turns back.
 pub(crate) fn begin(iteration: Iteration, reason: Reason, now: Timestamp) -> Phase {
-    Phase::Unwinding(Unwinding { iteration, reason, quiet: false, removals: BTreeMap::new(), poll_at: now })
+    begin_with(iteration, reason, now, BTreeMap::new())
+}
+
+/// Turns back when machines were already asked to go: their nodes, with their pools.
+pub(crate) fn begin_with(iteration: Iteration, reason: Reason, now: Timestamp, going: BTreeMap<Name, PoolId>) -> Phase {
+    let removals = BTreeMap::new();
+    Phase::Unwinding(Unwinding { iteration, reason, quiet: false, removals, going, since: now, poll_at: now })
 }
 
 impl Unwinding {
@@ -51,7 +85,7 @@ impl Unwinding {
         if !self.quiet {
             ctx.state.table.abandon(|effect| !matches!(effect, Effect::Notice { .. }));
             let waiting = ctx.state.table.mutation_under_way();
-            if waiting {
+            if waiting && !planted(Canary::UnwindsAtOnce) {
                 // What is still on its way could undo the undoing: first let it arrive, or time out.
                 self.poll_at = ctx.now().plus(ctx.state.policy.deadlines.poll);
                 return Phase::Unwinding(self);
@@ -64,26 +98,27 @@ impl Unwinding {
                 Debt::Instance { pool, .. } => Some(pool.clone()),
                 Debt::Mark { .. } | Debt::DeletionCost { .. } | Debt::Surge { .. } | Debt::Template { .. } => None,
             });
-            let pools = pools.collect();
+            let pools = pools.chain(self.going.values().cloned()).collect();
             ctx.list_instances(pools);
         }
         let debts = ctx.state.debts.newest_first();
         let mut workloads_owe = false;
         for debt in &debts {
             if matches!(debt, Debt::DeletionCost { .. } | Debt::Surge { .. } | Debt::Template { .. }) {
-                workloads_owe |= !undo(ctx, debt);
+                workloads_owe |= !is_left(debt) && !undo(ctx, debt);
             }
         }
         if workloads_owe {
             return Phase::Unwinding(self);
         }
+        self.settle_going(ctx.state);
         // Leaving nodes take pods again before new machines go away.
         let mut marks_owe = false;
         for debt in &debts {
             if let Debt::Mark { node, .. } = debt
                 && !ctx.state.debts.has_instance(node)
             {
-                marks_owe |= !undo(ctx, debt);
+                marks_owe |= !is_left(debt) && (self.going.contains_key(node) || !undo(ctx, debt));
             }
         }
         if marks_owe {
@@ -91,17 +126,28 @@ impl Unwinding {
         }
         for debt in &debts {
             if let Debt::Instance { name, pool, since } = debt
-                && self.machine(ctx, name, pool, *since)
+                && (is_left(debt) || self.machine(ctx, name, pool, *since))
             {
                 ctx.state.debts.pay(debt);
                 self.removals.remove(name);
             }
         }
-        if ctx.state.debts.is_empty() {
+        if ctx.state.debts.iter().all(is_left) {
             let reason = self.reason.clone();
             return ctx.complete(&self.iteration, Some(reason));
         }
         Phase::Unwinding(self)
+    }
+
+    /// Lets go of the nodes that are gone, and of those that a list shows to stay which was made when every request
+    /// to delete must have arrived.
+    fn settle_going(&mut self, state: &State) {
+        let settled_at = self.since.plus(state.policy.deadlines.effect);
+        self.going.retain(|node, pool| {
+            let listed = state.cloud.listed_at(pool).is_some_and(|listed| listed >= settled_at);
+            let leaves = state.cloud.instance(node).is_some_and(|(_, found)| found.state == InstanceState::Deleting);
+            state.world.cluster().nodes.contains_key(node) && (!listed || leaves)
+        });
     }
 
     /// Goes on with a machine of ours: it is deleted, unless pods already live on it, in which case it
@@ -111,8 +157,17 @@ impl Unwinding {
             return self.unjoined(ctx, name, pool, since);
         };
         let deleting = self.removals.contains_key(name);
-        if !deleting && ctx.state.world.pods_on(name).any(|pod| holds_node(pod) && pod.deletion_at.is_none()) {
+        let spares = !planted(Canary::DeletesUsed);
+        if spares && !deleting && ctx.state.world.pods_on(name).any(|pod| holds_node(pod) && pod.deletion_at.is_none())
+        {
             return true;
+        }
+        if !deleting {
+            // Asked for before it joined, and perhaps to be asked again: from now on it goes as every node does.
+            ctx.state.table.abandon(|known| {
+                matches!(known, Effect::DeleteInstances { instances, .. }
+                    if instances.iter().any(|instance| instance.name == *name))
+            });
         }
         let removal = self
             .removals
@@ -121,7 +176,7 @@ impl Unwinding {
         match removal.advance(ctx, self.iteration.number) {
             Removed::Gone => true,
             // A pod slipped in before the taint: the machine is useful after all.
-            Removed::Waiting(Some(_)) => true,
+            Removed::Waiting(Some(_)) => spares,
             Removed::Waiting(None) => false,
             // Tried again from the start at the next poll.
             Removed::Impossible(_) => {
@@ -137,11 +192,16 @@ impl Unwinding {
             let what = format!("delete {name} {}", instance.id.unwrap_or(0));
             let request_id = names::request_id(&ctx.state.journal_id, self.iteration.number, &what);
             let instances = Few::new(vec![InstanceRef { name: name.clone(), id: instance.id }]).unwrap_or_default();
-            ctx.want_again(Effect::DeleteInstances { pool: pool.clone(), instances, request_id });
+            let delete = Effect::DeleteInstances { pool: pool.clone(), instances, request_id };
+            // It may have joined a moment ago, and pods with it: the watch tells later than the API server.
+            if ctx.state.table.knows(&delete) || read_empty(ctx, name) {
+                ctx.want_again(delete);
+            }
             return false;
         }
         // Absent from a list that was made when the request must have arrived, if it ever did.
         let settled_at = since.plus(ctx.state.policy.deadlines.effect);
-        ctx.state.cloud.listed_at(pool).is_some_and(|listed| listed >= settled_at)
+        let listed_at = ctx.state.cloud.listed_at(pool);
+        listed_at.is_some_and(|listed| listed >= settled_at || planted(Canary::BelievesFirstList))
     }
 }

@@ -1,6 +1,7 @@
 //! RollingUpdate: the Deployment's own rollout, with affinity to the optimal nodes, restored exactly
 //! afterwards. Changes the template twice, and so replaces every pod twice: an operator's choice.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{Answer, Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
 use journal_schema::reason::Reason;
@@ -130,7 +131,7 @@ impl Rollout {
     }
 
     fn restore(&self, ctx: &mut Ctx<'_>, workload: &WorkloadFact, change: &Change) -> Moved {
-        if carries_ours(workload) {
+        if carries_ours(workload) && !planted(Canary::RestoresNothing) {
             let effect = Effect::PatchTemplate {
                 workload: self.workload.clone(),
                 uid: self.uid.clone(),

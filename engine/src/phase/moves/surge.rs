@@ -7,6 +7,7 @@
 //! The ReplicaSet controller removes the pods with the lowest deletion cost, once the new ones are
 //! Ready; before that it would remove the new ones, so the order is not a matter of taste.
 
+use canary::{Canary, planted};
 use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
 use journal_schema::reason::Reason;
@@ -57,7 +58,8 @@ impl Surge {
     }
 
     fn surged(&self) -> i32 {
-        self.base + i32::try_from(self.pods.len()).unwrap_or(i32::MAX - self.base)
+        let more = i32::try_from(self.pods.len()).unwrap_or(i32::MAX - self.base);
+        self.base + more + i32::from(planted(Canary::GrowsTwice))
     }
 
     pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Moved {
@@ -72,7 +74,7 @@ impl Surge {
                 // Fewer are needed now: look anew.
                 return Moved::Done(count_left(ctx, &self.pods));
             }
-            if !self.mark(ctx) {
+            if !planted(Canary::SurgesUnmarked) && !self.mark(ctx) {
                 return Moved::Waiting("the deletion cost is not set yet");
             }
             self.stage = Stage::Growing;
@@ -82,7 +84,7 @@ impl Surge {
             if workload.replicas != self.surged() || !asked {
                 return self.grow(ctx, &workload);
             }
-            if self.ready_elsewhere(ctx, &workload) < self.base {
+            if self.ready_elsewhere(ctx, &workload) < self.base && !planted(Canary::ShrinksEarly) {
                 if unplaced(ctx, &workload, &mut self.unplaced_since) {
                     return Moved::Stuck(Reason::MoveStuck {
                         pod: self.pods[0].pod.clone(),
@@ -98,6 +100,9 @@ impl Surge {
                 return self.shrink(ctx);
             }
             self.pay_surge(ctx);
+            // It is done, whether or not that was ever answered.
+            let back = self.scale_back();
+            ctx.state.table.abandon(|effect| *effect == back);
             self.stage = Stage::Settling;
         }
         self.settle(ctx, &workload)
@@ -146,18 +151,22 @@ impl Surge {
         }
     }
 
+    fn scale_back(&self) -> Effect {
+        Effect::Scale { workload: self.workload.clone(), uid: self.uid.clone(), from: self.surged(), to: self.base }
+    }
+
     fn shrink(&self, ctx: &mut Ctx<'_>) -> Moved {
-        let effect = Effect::Scale {
-            workload: self.workload.clone(),
-            uid: self.uid.clone(),
-            from: self.surged(),
-            to: self.base,
-        };
+        let effect = self.scale_back();
         match ctx.want(effect.clone()) {
             Progress::Asked | Progress::Done => Moved::Waiting("the workload is not scaled back yet"),
-            Progress::Refused(_) => {
+            Progress::Refused(failure) => {
                 ctx.state.table.forget(&effect);
-                self.scaled_by_others(ctx)
+                if matches!(failure.code, FailureCode::Precondition | FailureCode::NotFound) {
+                    return self.scaled_by_others(ctx);
+                }
+                // The replicas on top are still owed.
+                let reason = Reason::MoveStuck { pod: self.pods[0].pod.clone(), message: failure.message };
+                Moved::Stuck(reason)
             }
         }
     }
