@@ -1,6 +1,7 @@
 //! Effects that are pure functions of the state: the loop computes them itself, and a replay
 //! computes them again and compares.
 
+use canary::{Canary, planted};
 use engine::State;
 use journal_schema::effect::{Answer, Effect, Failure, FailureClass, FailureCode, Outcome};
 use journal_schema::text::Message;
@@ -33,6 +34,7 @@ fn answer(state: &State, effect: &Effect) -> Result<Answer, String> {
             let usage = state.usage().ok_or("no usage was read")?;
             Ok(Answer::Forecasts(planner::forecast::forecast(state.cluster(), usage, &state.policy().predict)))
         }
+        Effect::Plan { .. } if planted(Canary::PlansByChance) && canary::by_chance() => Err("no luck".to_owned()),
         Effect::Plan { limits } => {
             let planned = planner::plan(&state.planning_input(), limits).map_err(|error| error.to_string())?;
             Ok(Answer::Planned(Box::new(planned)))

@@ -10,7 +10,7 @@ mod compute;
 mod run;
 
 pub use compute::{compute, is_computed};
-pub use run::{Driver, DriverError, Identity, fingerprint, recover};
+pub use run::{CHECKPOINT_EVERY, Driver, DriverError, Identity, fingerprint, recover};
 
 use engine::State;
 use journal_schema::effect::{Effect, EffectId};

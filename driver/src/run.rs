@@ -1,5 +1,6 @@
 //! The loop itself.
 
+use canary::{Canary, planted};
 use engine::{BEHAVIOUR, State, StepError};
 use journal::{AppendError, Checkpoint, FoldError, Journal, Source, fold_to};
 use journal_schema::effect::{Effect, EffectId};
@@ -19,7 +20,7 @@ use crate::{Outside, compute, is_computed};
 const UNFLUSHED_MAX: u32 = 512;
 
 /// Entries between two checkpoints of the state.
-const CHECKPOINT_EVERY: u64 = 10_000;
+pub const CHECKPOINT_EVERY: u64 = 10_000;
 
 /// Who acts on the journal.
 #[derive(Clone, Debug)]
@@ -34,6 +35,11 @@ pub struct Identity {
     pub policy: Policy,
     /// Bytes that were cut from the journal's tail when it was opened.
     pub tail_cut: u64,
+    /// Number of the engine's rules: [`BEHAVIOUR`]. Another one stands for another release, whose journal this one
+    /// finds or leaves.
+    pub behaviour: u32,
+    /// Entries between two checkpoints of the state: [`CHECKPOINT_EVERY`], or fewer to see what they are worth.
+    pub checkpoint_every: u64,
 }
 
 /// Why the daemon stopped. The journal is kept in every case.
@@ -79,6 +85,7 @@ pub struct Driver<J, O> {
     unflushed: u32,
     /// Effects whose intent is appended and which are carried out after the next flush.
     pending: Vec<(EffectId, Effect)>,
+    checkpoint_every: u64,
     checkpoint_at: u64,
 }
 
@@ -86,14 +93,15 @@ impl<J: Journal, O: Outside> Driver<J, O> {
     /// Folds the journal and begins to act on it. `now` is the outside's time.
     pub fn start(journal: J, outside: O, identity: Identity, now: Timestamp) -> Result<Self, DriverError> {
         let state = recover(&journal).map_err(DriverError::Fold)?;
-        let checkpoint_at = state.seq() + CHECKPOINT_EVERY;
-        let mut driver = Self { journal, outside, state, unflushed: 0, pending: Vec::new(), checkpoint_at };
-        if identity.tail_cut > 0 {
-            driver.take(now, Event::TailCut { bytes: identity.tail_cut })?;
+        let Identity { epoch, build, own_pod, policy, tail_cut, behaviour, checkpoint_every } = identity;
+        let checkpoint_at = state.seq() + checkpoint_every;
+        let pending = Vec::new();
+        let mut driver = Self { journal, outside, state, unflushed: 0, pending, checkpoint_every, checkpoint_at };
+        if tail_cut > 0 {
+            driver.take(now, Event::TailCut { bytes: tail_cut })?;
         }
-        let Identity { epoch, build, own_pod, policy, tail_cut: _ } = identity;
         let policy = Box::new(policy);
-        driver.take(now, Event::DaemonStarted { epoch, behaviour: BEHAVIOUR, build, own_pod, policy })?;
+        driver.take(now, Event::DaemonStarted { epoch, behaviour, build, own_pod, policy })?;
         driver.flush()?;
         Ok(driver)
     }
@@ -138,6 +146,10 @@ impl<J: Journal, O: Outside> Driver<J, O> {
             debug!(?deadline, at = at.0, "deadline");
             self.take(woken.now, Event::DeadlineReached { deadline })?;
         }
+        if planted(Canary::SendsUnflushed) {
+            let effects = std::mem::take(&mut self.pending);
+            self.outside.perform(effects);
+        }
         if !self.pending.is_empty() || self.unflushed >= UNFLUSHED_MAX || woken.stop {
             self.flush()?;
         }
@@ -173,7 +185,11 @@ impl<J: Journal, O: Outside> Driver<J, O> {
             return Ok(VecDeque::new());
         }
         let count = effects.len();
-        let listed = Many::new(effects.clone()).map_err(|_| DriverError::TooManyEffects { effects: count })?;
+        let mut recorded = effects.clone();
+        if planted(Canary::DropsIntent) {
+            recorded.pop();
+        }
+        let listed = Many::new(recorded).map_err(|_| DriverError::TooManyEffects { effects: count })?;
         self.append(now, Event::Intents { effects: listed })?;
         self.unflushed = UNFLUSHED_MAX;
         let (computed, outside): (VecDeque<_>, Vec<_>) = (
@@ -186,7 +202,8 @@ impl<J: Journal, O: Outside> Driver<J, O> {
 
     fn append(&mut self, now: Timestamp, event: Event) -> Result<Vec<(EffectId, Effect)>, DriverError> {
         let seq = self.state.seq() + 1;
-        let at = if seq == 1 { now } else { now.max(Timestamp(self.state.now().0 + 1)) };
+        let at =
+            if seq == 1 || planted(Canary::TrustsClock) { now } else { now.max(Timestamp(self.state.now().0 + 1)) };
         let entry = Entry { seq, at, event };
         self.journal.append(&entry).map_err(DriverError::Append)?;
         let effects = self.state.step(&entry).map_err(DriverError::Step)?;
@@ -198,9 +215,10 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         self.journal.flush().map_err(DriverError::Append)?;
         self.unflushed = 0;
         if self.state.seq() >= self.checkpoint_at {
-            self.checkpoint_at = self.state.seq() + CHECKPOINT_EVERY;
+            self.checkpoint_at = self.state.seq() + self.checkpoint_every;
             // A checkpoint is a cache: without one, recovery folds longer.
-            match Checkpoint::of(self.state.seq(), &fingerprint(), &self.state) {
+            let seq = self.state.seq() - u64::from(planted(Canary::CheckpointsLate));
+            match Checkpoint::of(seq, &fingerprint(), &self.state) {
                 Ok(checkpoint) => self.journal.save_checkpoint(&checkpoint),
                 Err(error) => tracing::warn!(%error, "no checkpoint"),
             }
@@ -214,6 +232,7 @@ impl<J: Journal, O: Outside> Driver<J, O> {
 fn repeats(cluster: &Cluster, event: &Event) -> bool {
     let Event::Watch(WatchEvent::Applied(object)) = event else { return false };
     match object {
+        Object::Pod(pod) if planted(Canary::SwallowsChanges) => cluster.pods.contains_key(&pod.key),
         Object::Node(node) => cluster.nodes.get(&node.name) == Some(node),
         Object::Pod(pod) => cluster.pods.get(&pod.key) == Some(pod),
         Object::Namespace(namespace) => cluster.namespaces.get(&namespace.name) == Some(namespace),

@@ -226,7 +226,15 @@ fn policy() -> Policy {
 
 /// What a daemon that only recommends records over some iterations, and what its state was at the end.
 fn recorded() -> (MemoryJournal, String) {
-    let identity = Identity { epoch: 1, build: text("test"), own_pod: None, policy: policy(), tail_cut: 0 };
+    let identity = Identity {
+        epoch: 1,
+        build: text("test"),
+        own_pod: None,
+        policy: policy(),
+        tail_cut: 0,
+        behaviour: engine::BEHAVIOUR,
+        checkpoint_every: driver::CHECKPOINT_EVERY,
+    };
     let journal = MemoryJournal::new(JournalId::derived("replay"));
     let mut driver = Driver::start(journal, Quiet::new(), identity, Timestamp(START)).unwrap();
     driver.run().unwrap();

@@ -5,6 +5,7 @@ use journal_schema::effect::{
     Answer, EXPIRING_KEY, Effect, EffectId, Failure, FailureClass, FailureCode, LATER_KEY, NodeRole, OPTIMAL_KEY,
     Outcome,
 };
+use journal_schema::event::OperatorCommand;
 use journal_schema::facts::{
     IntOrPercent, Key, NodeFact, Taint, TaintEffect, UpdateStrategy, WorkloadId, WorkloadKind,
 };
@@ -83,8 +84,15 @@ impl World {
             self.answer(session, id, Millis(5), outcome);
             return;
         }
-        // A scale is a PUT with the resource version that was read before: a copy of it conflicts.
-        if fault == Some(RequestFault::Twice) && !matches!(effect, Effect::Scale { .. }) {
+        // What writes an object names the version that was read before: a copy of that conflicts.
+        let versioned = matches!(
+            effect,
+            Effect::Scale { .. }
+                | Effect::MarkNode { .. }
+                | Effect::SetDeletionCost { .. }
+                | Effect::PatchTemplate { .. }
+        );
+        if fault == Some(RequestFault::Twice) && !versioned {
             let again = Action::Arrive { session: NOBODY, id, effect: Box::new(effect.clone()), fault: None };
             self.after(Millis(60), again);
         }
@@ -103,11 +111,25 @@ impl World {
             return;
         }
         let before = self.judge.changes_before();
+        let object = self.object_of(effect);
         let outcome = self.apply(effect);
         if effect.mutates() {
-            self.judge.after_effect(self.now, id, effect, before);
+            self.judge.after_effect(self.now, id, effect, object, before);
         }
         self.reply(session, id, outcome, fault);
+    }
+
+    /// What an effect on the cluster is about; a pod by its workload.
+    fn object_of(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::MarkNode { node, .. } => node.to_string(),
+            Effect::Scale { workload, .. } | Effect::PatchTemplate { workload, .. } => workload.to_string(),
+            Effect::SetDeletionCost { pod, .. } | Effect::Evict { pod, .. } => {
+                let workload = self.facts.pods.get(pod).and_then(|fact| self.facts.workload_of(fact));
+                workload.map_or_else(|| pod.to_string(), |workload| workload.id.to_string())
+            }
+            _ => String::new(),
+        }
     }
 
     /// Looks at a cloud operation until it is over.
@@ -146,6 +168,11 @@ impl World {
                 self.answer(session, id, latency, error);
             }
             Some(RequestFault::Silent) => {}
+            Some(RequestFault::AnsweredTwice) => {
+                self.answer(session, id, latency, outcome.clone());
+                self.answer(session, id, Millis(latency.0 + 5_000), outcome);
+            }
+            Some(RequestFault::AnsweredLate(span)) => self.answer(session, id, Millis(latency.0 + span.0), outcome),
             _ => self.answer(session, id, latency, outcome),
         }
     }
@@ -329,7 +356,7 @@ impl World {
         {
             fact.strategy = UpdateStrategy::RollingUpdate { max_unavailable, max_surge };
         }
-        self.judge.touched(workload);
+        self.judge.rolled(workload);
         self.judge.changed();
         let text = (affinity.1.map(str::to_owned), wanted_limit.map(str::to_owned));
         self.store_template(workload, fact, text);
@@ -434,11 +461,24 @@ impl World {
             }
             Effect::DeleteInstances { instances, .. } => {
                 for wanted in instances {
-                    let same =
-                        self.inner.nodes.get(&wanted.name).is_some_and(|node| Some(node.instance_id) == wanted.id);
+                    let inner = self.inner.nodes.get(&wanted.name);
+                    if inner.is_some() && wanted.id.is_none() {
+                        let text = format!("{} was deleted by {id} by its name alone", wanted.name);
+                        self.judge.violation(now, "S2", text);
+                    }
+                    let same = inner.is_some_and(|node| wanted.id.is_none_or(|id| id == node.instance_id));
+                    // By a clock that was set it may be long enough.
+                    let (settle, ahead) = (self.scenario.policy.deadlines.settle, self.clock_ahead);
+                    if let Some(held) =
+                        self.inner.held_at.get(&wanted.name).filter(|held| now < held.plus(settle) && ahead.0 == 0)
+                    {
+                        let text =
+                            format!("{} was deleted by {id} {} ms after it was empty", wanted.name, now.since(*held).0);
+                        self.judge.violation(now, "S1", text);
+                    }
                     let node = same.then(|| self.facts.nodes.get(&wanted.name)).flatten().cloned();
                     let pods: Vec<Key> = if node.is_some() { self.pods_that_count(&wanted.name) } else { Vec::new() };
-                    let waiting = self.waiting_after_touch();
+                    let waiting = node.as_ref().and_then(|node| self.waiting_after_touch(node));
                     self.judge.deletes(now, id, &wanted.name, node.as_ref(), &pods, waiting.as_ref());
                 }
             }
@@ -459,14 +499,19 @@ impl World {
         pods.filter(|key| self.facts.pods.get(*key).is_some_and(crate::controllers::counts_as_lost)).cloned().collect()
     }
 
-    /// A pod without a node of a workload that the daemon touched, if there is one.
-    fn waiting_after_touch(&self) -> Option<Key> {
-        let touched = |key: &&Key| {
+    /// A pod without a node, of a workload that the daemon touched, that would fit on this one.
+    fn waiting_after_touch(&self, node: &NodeFact) -> Option<Key> {
+        let mut free = node.allocatable.clone();
+        let pods = self.inner.by_node.get(&node.name).into_iter().flatten();
+        for pod in pods.filter_map(|key| self.facts.pods.get(key)).filter(|pod| !pod.finished()) {
+            free.sub(&pod.spec.requests);
+        }
+        let fits = |key: &&Key| {
             let pod = self.facts.pods.get(*key)?;
             let workload = self.facts.workload_of(pod)?;
-            self.judge.was_touched(&workload.id).then_some(())
+            (self.judge.was_touched(&workload.id) && pod.spec.requests.fits_in(&free)).then_some(())
         };
-        self.inner.unbound.iter().find(|key| touched(key).is_some()).cloned()
+        self.inner.unbound.iter().find(|key| fits(key).is_some()).cloned()
     }
 
     // ---- faults with a time
@@ -478,6 +523,9 @@ impl World {
             FaultKind::StaleWatch { kind, span } => self.hold_watch(kind, span),
             FaultKind::InterruptWatch { kind } => self.interrupt_watch(kind),
             FaultKind::DuplicateEvents => self.watch.duplicates = true,
+            FaultKind::EmptyList { kind } => self.empty_next_list(kind),
+            FaultKind::OldReplica { span } => self.mislead(span),
+            FaultKind::ClockStep { by } => self.clock_ahead.0 += by.0,
             FaultKind::NodeCrash { index, back } => {
                 let node = self.facts.nodes.keys().nth(index % self.facts.nodes.len().max(1)).cloned();
                 if let Some(node) = node {
@@ -519,6 +567,12 @@ impl World {
                 self.api_away_until = self.now.plus(span);
                 for kind in journal_schema::facts::Kind::ALL {
                     self.interrupt_watch(kind);
+                }
+            }
+            FaultKind::ApprovePlan => {
+                if let Some(digest) = self.judge.waiting_plan().filter(|_| self.connected) {
+                    let command = OperatorCommand::Approve { digest };
+                    self.inbox.push(journal_schema::event::Event::Operator { by: name("operator"), command });
                 }
             }
             FaultKind::Operator(command) => {

@@ -341,6 +341,11 @@ impl Cloud {
         self.rules.add(rule);
     }
 
+    /// The names of the rules that applied since this was last asked.
+    pub fn take_struck(&mut self) -> Vec<&'static str> {
+        self.rules.take_struck()
+    }
+
     /// The rules, each with how often it applied.
     pub fn faults(&self) -> Vec<(FaultRule, u32)> {
         self.rules.list().map(|(rule, applied)| (rule.clone(), applied)).collect()

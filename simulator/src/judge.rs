@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use journal_schema::effect::{EXPIRING_KEY, Effect, EffectId};
+use journal_schema::effect::{EXPIRING_KEY, Effect, EffectId, NodeRole};
+use journal_schema::event::Digest;
 use journal_schema::facts::{DoNotDisrupt, Key, NodeFact, WorkloadId};
 use journal_schema::policy::Mode;
 use journal_schema::text::Name;
@@ -29,7 +30,7 @@ impl std::fmt::Display for Violation {
 }
 
 /// A plan's limits, as the journal tells them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanLimits {
     /// Number of the iteration.
     pub iteration: u64,
@@ -37,6 +38,8 @@ pub struct PlanLimits {
     pub adds: usize,
     /// What those cost.
     pub cost: MicroUsdPerHour,
+    /// Its digest, by which an operator approves it.
+    pub digest: Digest,
 }
 
 /// One workload's account.
@@ -70,8 +73,19 @@ pub struct Judge {
     at: Timestamp,
     accounts: BTreeMap<WorkloadId, Account>,
     effects: BTreeMap<EffectId, Record>,
+    updates: BTreeMap<(&'static str, String), u32>,
+    last_change: Option<Timestamp>,
     changes: u64,
     touched: BTreeSet<WorkloadId>,
+    /// When the API server was last asked for all pods of a node, by node.
+    read_at: BTreeMap<Name, Timestamp>,
+    /// When a node last got our taint, by node.
+    tainted_at: BTreeMap<Name, Timestamp>,
+    /// An operator's pause, and when it ends by itself.
+    paused: Option<Option<Timestamp>>,
+    /// Workloads whose template was changed: their pods go by a rollout within the limits of their own strategy,
+    /// which budgets do not bind.
+    rolled: BTreeSet<WorkloadId>,
     violations: Vec<Violation>,
     /// Names asked of the cloud, and how often each was new there.
     created: BTreeMap<Name, u32>,
@@ -112,6 +126,21 @@ impl Judge {
     /// Every effect that was sent.
     pub fn effects(&self) -> &BTreeMap<EffectId, Record> {
         &self.effects
+    }
+
+    /// How often each kind of effect changed each object: pods by their workload, for their names are drawn.
+    pub fn updates(&self) -> &BTreeMap<(&'static str, String), u32> {
+        &self.updates
+    }
+
+    /// When an effect last changed something.
+    pub fn last_change(&self) -> Option<Timestamp> {
+        self.last_change
+    }
+
+    /// The digest of the plan that was journaled last.
+    pub(crate) fn waiting_plan(&self) -> Option<Digest> {
+        self.plan.as_ref().map(|plan| plan.digest.clone())
     }
 
     /// The highest price per hour of all machines together.
@@ -169,13 +198,21 @@ impl Judge {
         self.mode = mode;
     }
 
-    /// An operator approved a plan.
-    pub fn approval(&mut self) {
-        self.approved = true;
+    /// An operator approved the plan of a digest, or of one that begins so.
+    pub fn approval(&mut self, digest: &str) {
+        self.approved |= self.plan.as_ref().is_some_and(|plan| plan.digest.starts_with(digest));
+    }
+
+    /// An operator paused, for a while or until resumed (`None`: resumed).
+    pub fn pause(&mut self, paused: Option<Option<Timestamp>>) {
+        self.paused = paused;
     }
 
     /// A plan was journaled.
-    pub fn planned(&mut self, plan: PlanLimits) {
+    pub fn planned(&mut self, now: Timestamp, plan: PlanLimits) {
+        if self.paused.is_some_and(|until| until.is_none_or(|until| now < until)) {
+            self.violation(now, "S20", "a plan was made while an operator's pause holds");
+        }
         self.plan = Some(plan);
         self.created_under_plan.clear();
         self.cost_before_plan = None;
@@ -250,6 +287,11 @@ impl Judge {
         self.touched.insert(id.clone());
     }
 
+    pub(crate) fn rolled(&mut self, id: &WorkloadId) {
+        self.touched.insert(id.clone());
+        self.rolled.insert(id.clone());
+    }
+
     pub(crate) fn was_touched(&self, id: &WorkloadId) -> bool {
         self.touched.contains(id)
     }
@@ -258,7 +300,12 @@ impl Judge {
     pub(crate) fn budget_broken(&mut self, now: Timestamp, pdb: &Key, by: &[WorkloadId]) {
         if let Some(workload) = by
             .iter()
-            .find(|id| self.touched.contains(*id) && self.accounts.get(*id).is_some_and(|account| account.missing > 0))
+            .filter(|id| !self.rolled.contains(*id))
+            // What others lost came on top of what the budget had allowed.
+            .find(|id| {
+                let account = self.accounts.get(*id);
+                self.touched.contains(*id) && account.is_some_and(|account| account.missing > 0 && account.excused == 0)
+            })
         {
             self.violation(now, "S10", format!("budget {pdb} is broken while {workload} is moved"));
         }
@@ -270,6 +317,18 @@ impl Judge {
         self.effects.entry(id).or_default().sent += 1;
         if self.watches_journal && !self.durable.contains(&id) {
             self.violation(now, "S5", format!("{} {id} was sent without a durable intent", effect.name()));
+        }
+        match effect {
+            Effect::ReadNodePods { node } => {
+                self.read_at.insert(node.clone(), now);
+            }
+            Effect::MarkNode { node, role: NodeRole::Expiring, .. } => {
+                self.tainted_at.entry(node.clone()).or_insert(now);
+            }
+            Effect::MarkNode { node, .. } => {
+                self.tainted_at.remove(node);
+            }
+            _ => {}
         }
         if effect.mutates() && self.mode == Mode::Recommend {
             self.violation(now, "S20", format!("{} {id} was sent in mode Recommend", effect.name()));
@@ -288,10 +347,13 @@ impl Judge {
         self.changes
     }
 
-    pub(crate) fn after_effect(&mut self, now: Timestamp, id: EffectId, effect: &Effect, before: u64) {
+    /// `object`: what the effect is about.
+    pub(crate) fn after_effect(&mut self, now: Timestamp, id: EffectId, effect: &Effect, object: String, before: u64) {
         if self.changes == before {
             return;
         }
+        self.last_change = Some(now);
+        *self.updates.entry((effect.name(), object)).or_default() += 1;
         let record = self.effects.entry(id).or_default();
         record.changes += 1;
         if record.changes > 1 {
@@ -303,6 +365,7 @@ impl Judge {
 
     pub(crate) fn creates(&mut self, now: Timestamp, id: EffectId, fresh: &[Name], cost: MicroUsdPerHour) {
         self.cost_before_plan.get_or_insert(cost);
+        self.last_change = Some(now).filter(|_| !fresh.is_empty()).or(self.last_change);
         for name in fresh {
             let times = self.created.entry(name.clone()).or_default();
             *times += 1;
@@ -312,7 +375,7 @@ impl Judge {
             self.created_under_plan.insert(name.clone());
         }
         let asked = self.created_under_plan.len();
-        match self.plan {
+        match &self.plan {
             Some(plan) if asked > plan.adds => {
                 let text = format!("{asked} machines were created where the plan adds {}", plan.adds);
                 self.violation(now, "S6", text);
@@ -328,7 +391,7 @@ impl Judge {
         self.advance(now);
         if cost > self.highest_cost {
             self.highest_cost = cost;
-            if let (Some(before), Some(plan)) = (self.cost_before_plan, self.plan)
+            if let (Some(before), Some(plan)) = (self.cost_before_plan, &self.plan)
                 && cost > before + plan.cost
             {
                 let text =
@@ -349,6 +412,9 @@ impl Judge {
         pods: &[Key],
         waiting: Option<&Key>,
     ) {
+        self.last_change = Some(now);
+        // Asked again for what was asked for before: what came meanwhile came too late.
+        let waiting = waiting.filter(|_| !self.deleted.contains(machine));
         self.deleted.insert(machine.clone());
         if let Some(pod) = pods.first() {
             self.violation(
@@ -359,6 +425,13 @@ impl Judge {
         }
         let ours = self.created.contains_key(machine);
         let Some(node) = node else { return };
+        let marked = self.tainted_at.get(machine);
+        // A new machine that was never seen as a node has no mark.
+        let read = self.read_at.get(machine).is_some_and(|read| marked.map_or(ours, |marked| read >= marked));
+        if !read {
+            let text = format!("{machine} was deleted by {id} without a quorum read after it was marked");
+            self.violation(now, "S1", text);
+        }
         let label = node.labels.get(&Name::truncated(EXPIRING_KEY));
         let taint = node.taints.iter().any(|taint| taint.key == EXPIRING_KEY);
         if node.ready && (label.is_none() || !taint) {

@@ -10,6 +10,7 @@
 //! - [`faults`]: what goes wrong, as an explicit list.
 //! - [`judge`]: an independent account of availability, double effects and invariants.
 //! - [`scenario`]: worlds to start from. [`runner`]: runs one to its end, with crashes, and reports.
+//! - [`prove`]: runs by the thousand, each with something else going wrong, and what must be true of each.
 
 #![warn(missing_docs)]
 
@@ -22,6 +23,7 @@ pub mod judge;
 pub mod link;
 pub mod load;
 pub mod machines;
+pub mod prove;
 pub mod rng;
 pub mod runner;
 pub mod scenario;

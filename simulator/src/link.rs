@@ -51,16 +51,21 @@ impl World {
         self.judge.forget_unflushed();
     }
 
+    /// What the daemon's clock shows.
+    pub fn daemon_clock(&self) -> Timestamp {
+        self.now.plus(self.clock_ahead)
+    }
+
     /// Lets time pass until there is news for the daemon, `deadline` comes, or the run's time is up.
     pub fn wait_for_news(&mut self, deadline: Option<Timestamp>) -> News {
         let end = self.stop_at.unwrap_or(Timestamp(i64::MAX));
-        let until = deadline.map_or(end, |deadline| deadline.min(end));
+        let until = deadline.map_or(end, |deadline| Timestamp(deadline.0.saturating_sub(self.clock_ahead.0)).min(end));
         while self.inbox.is_empty() && self.now < until && self.turn(until) {}
         if self.inbox.is_empty() && until < Timestamp(i64::MAX) {
             self.now = self.now.max(until);
         }
         let over = self.now >= end || (self.inbox.is_empty() && until == Timestamp(i64::MAX));
-        News { now: self.now, events: std::mem::take(&mut self.inbox), over }
+        News { now: self.daemon_clock(), events: std::mem::take(&mut self.inbox), over }
     }
 
     /// Sends requests.
@@ -68,12 +73,18 @@ impl World {
         let since = self.since_daemon();
         for (id, effect) in effects {
             self.judge.sent(self.now, id, &effect);
+            if effect.mutates()
+                && let Some(kind) = self.watch.first_unfollowed()
+            {
+                let text = format!("{} {id} was sent while no watch of {kind:?} was open", effect.name());
+                self.judge.violation(self.now, "S3", text);
+            }
             let struck = self.faults.strike(&effect, since, self.rng.of("faults"));
             let mut fault = None;
             for kind in struck {
                 match kind {
                     FaultKind::Request(request) => fault = Some(request),
-                    other => self.after(Millis(0), Action::Fault(other)),
+                    other => self.after(Millis(0), Action::Struck(other)),
                 }
             }
             let mut latency = Millis(self.rng.of("latency").between(2, 25));

@@ -1,11 +1,12 @@
 //! What containers use: a load model for each workload, sampled at any moment without state.
 
 use journal_schema::units::{Bytes, MilliCpu, Millis, Ppm, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::rng::noise;
 
 /// How a workload's use moves over time, as a share of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Load {
     /// Always the same.
     Constant(Ppm),

@@ -1,7 +1,7 @@
 //! Watches: the API server's watch cache, which lags behind the truth, and the stream of its
 //! changes to the daemon.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use journal_schema::event::{Event, WatchEvent};
 use journal_schema::facts::{Key, Kind, Object};
@@ -28,6 +28,12 @@ pub(crate) struct Watch {
     streams: BTreeMap<Kind, Stream>,
     /// Everything is delivered twice.
     pub(crate) duplicates: bool,
+    /// What a replica knows that stands still.
+    old: Option<BTreeMap<Kind, BTreeMap<Key, Object>>>,
+    /// The kinds whose next list shows nothing.
+    empty_next: BTreeSet<Kind>,
+    /// The kinds whose list came from there.
+    misled: BTreeSet<Kind>,
 }
 
 impl Watch {
@@ -41,8 +47,16 @@ impl Watch {
         due
     }
 
+    /// The first kind that the daemon does not follow.
+    pub(crate) fn first_unfollowed(&self) -> Option<Kind> {
+        Kind::ALL
+            .into_iter()
+            .find(|kind| !self.misled.contains(kind) && self.streams.get(kind).is_none_or(|stream| !stream.followed))
+    }
+
     /// The daemon is gone, or begins anew.
     pub(crate) fn unfollow(&mut self) {
+        self.misled.clear();
         for stream in self.streams.values_mut() {
             stream.followed = false;
         }
@@ -63,6 +77,13 @@ impl Watch {
 }
 
 impl World {
+    /// Whether the daemon was told everything that is true now.
+    pub(crate) fn told_everything(&self) -> bool {
+        let quiet = |stream: &Stream| stream.coming.is_empty();
+        let followed = self.watch.first_unfollowed().is_none() && self.watch.misled.is_empty();
+        self.connected && self.inbox.is_empty() && followed && self.watch.streams.values().all(quiet)
+    }
+
     /// The cache takes in what is due; a daemon that follows is told.
     pub(crate) fn cache_kind(&mut self, kind: Kind) {
         let now = self.now;
@@ -99,11 +120,54 @@ impl World {
             self.after(Millis(span.0 + 500), Action::Relist { kind, session });
             return;
         }
-        let stream = self.watch.streams.entry(kind).or_default();
+        let Watch { streams, old, misled, empty_next, .. } = &mut self.watch;
+        let stream = streams.entry(kind).or_default();
+        let mut nothing = BTreeMap::new();
+        let known = match old {
+            _ if empty_next.remove(&kind) => {
+                stream.followed = true;
+                &mut nothing
+            }
+            // It stands still: nothing comes from it until it is current again.
+            Some(replica) => {
+                misled.insert(kind);
+                replica.entry(kind).or_default()
+            }
+            None => {
+                stream.followed = true;
+                &mut stream.cache
+            }
+        };
         self.inbox.push(Event::Watch(WatchEvent::RelistStarted { kind }));
-        self.inbox.extend(stream.cache.values().map(|object| Event::Watch(WatchEvent::Listed(object.clone()))));
+        self.inbox.extend(known.values().map(|object| Event::Watch(WatchEvent::Listed(object.clone()))));
         self.inbox.push(Event::Watch(WatchEvent::RelistFinished { kind }));
-        stream.followed = true;
+    }
+
+    /// The next list of a kind shows nothing.
+    pub(crate) fn empty_next_list(&mut self, kind: Kind) {
+        self.watch.empty_next.insert(kind);
+    }
+
+    /// From now on, and for a while, whoever lists is answered by a replica that stands still.
+    pub(crate) fn mislead(&mut self, span: Millis) {
+        let known = self.watch.streams.iter().map(|(kind, stream)| (*kind, stream.cache.clone())).collect();
+        if self.watch.old.is_none() {
+            self.watch.old = Some(known);
+            self.after(span, Action::ReplicaCurrent);
+        }
+    }
+
+    /// The old replica has gone away: who followed it lists again, from one that is current.
+    pub(crate) fn replica_current(&mut self) {
+        self.watch.old = None;
+        for kind in std::mem::take(&mut self.watch.misled) {
+            if self.connected {
+                self.inbox.push(Event::Watch(WatchEvent::Interrupted { kind }));
+                let session = self.session;
+                let span = Millis(self.rng.of("relist").between(800, 1_600));
+                self.after(span, Action::Relist { kind, session });
+            }
+        }
     }
 
     /// The daemon begins to watch everything.

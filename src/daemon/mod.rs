@@ -148,6 +148,8 @@ impl Daemon {
             // Another window of the schedule may have begun while this process waited for the lease.
             policy: settings.policy_of(&settings.file, outside::now()),
             tail_cut,
+            behaviour: engine::BEHAVIOUR,
+            checkpoint_every: driver::CHECKPOINT_EVERY,
         };
         let mut driver =
             Driver::start(journal, live, identity, outside::now()).map_err(|error| self.stopped(&error))?;

@@ -151,6 +151,8 @@ fn check_fault(
         | FaultKind::ServerErrorAfter
         | FaultKind::Forbidden
         | FaultKind::Delayed { .. }
+        | FaultKind::AnsweredLate { .. }
+        | FaultKind::AnsweredTwice
         | FaultKind::Twice => {
             if fault.at.is_some() {
                 return Err(wrong(place, "this is the fate of a request: give on or chance instead of at"));
@@ -164,7 +166,14 @@ fn check_fault(
         FaultKind::NodeCrash { index, .. } if u64::from(index.0) >= machines => {
             Err(wrong(place_of_fault, format!("node {} of {machines}: the first is 0", index.0)))
         }
-        FaultKind::NodeCrash { .. }
+        FaultKind::ClockStep { forward, back } if forward.is_some() == back.is_some() => {
+            Err(wrong(place_of_fault, "give one of forward and back"))
+        }
+        FaultKind::ClockStep { .. }
+        | FaultKind::EmptyList { .. }
+        | FaultKind::OldReplica { .. }
+        | FaultKind::ApprovePlan
+        | FaultKind::NodeCrash { .. }
         | FaultKind::StaleWatch { .. }
         | FaultKind::InterruptWatch { .. }
         | FaultKind::DuplicateEvents

@@ -17,10 +17,10 @@ impl From<&Fault> for SimRule {
     fn from(from: &Fault) -> Self {
         let trigger = match (&from.on, &from.chance) {
             (Some(OnEffect { effect, nth, times }), _) => {
-                Trigger::Effect { name: effect.name(), nth: nth.0, times: times.0 }
+                Trigger::Effect { name: effect.name().into(), nth: nth.0, times: times.0 }
             }
             (None, Some(ByChance { effect, probability, until })) => {
-                Trigger::Chance { name: effect.name(), chance: probability.0, until: until.0 }
+                Trigger::Chance { name: effect.name().into(), chance: probability.0, until: until.0 }
             }
             (None, None) => Trigger::At(from.at.map_or(Millis(0), |at| at.0)),
         };
@@ -32,13 +32,14 @@ impl From<&SimRule> for Fault {
     fn from(rule: &SimRule) -> Self {
         let (mut at, mut on, mut chance) = (None, None, None);
         let effect = |name: &str| EffectName::of(name).unwrap_or(EffectName::AnyChange);
-        match rule.trigger {
-            Trigger::At(after) => at = Some(Span(after)),
+        match &rule.trigger {
+            Trigger::At(after) => at = Some(Span(*after)),
             Trigger::Effect { name, nth, times } => {
-                on = Some(OnEffect { effect: effect(name), nth: Count(nth), times: Count(times) });
+                on = Some(OnEffect { effect: effect(name), nth: Count(*nth), times: Count(*times) });
             }
             Trigger::Chance { name, chance: probability, until } => {
-                chance = Some(ByChance { effect: effect(name), probability: Percent(probability), until: Span(until) });
+                chance =
+                    Some(ByChance { effect: effect(name), probability: Percent(*probability), until: Span(*until) });
             }
         }
         Self { at, on, chance, fault: (&rule.kind).into() }
@@ -57,9 +58,18 @@ impl From<&FaultKind> for SimKind {
             FaultKind::Forbidden => Self::Request(RequestFault::Forbidden),
             FaultKind::Delayed { by } => Self::Request(RequestFault::Delayed(by.0)),
             FaultKind::Twice => Self::Request(RequestFault::Twice),
+            FaultKind::AnsweredTwice => Self::Request(RequestFault::AnsweredTwice),
+            FaultKind::AnsweredLate { by } => Self::Request(RequestFault::AnsweredLate(by.0)),
             FaultKind::StaleWatch { kind, span } => Self::StaleWatch { kind: *kind, span: span.0 },
             FaultKind::InterruptWatch { kind } => Self::InterruptWatch { kind: *kind },
             FaultKind::DuplicateEvents => Self::DuplicateEvents,
+            FaultKind::EmptyList { kind } => Self::EmptyList { kind: *kind },
+            FaultKind::OldReplica { span } => Self::OldReplica { span: span.0 },
+            FaultKind::ClockStep { forward, back } => {
+                let span = |given: &Option<Span>| given.map_or(0, |span| span.0.0);
+                Self::ClockStep { by: Millis(span(forward) - span(back)) }
+            }
+            FaultKind::ApprovePlan => Self::ApprovePlan,
             FaultKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: index.0 as usize, back: back.map(|span| span.0) }
             }
@@ -101,10 +111,19 @@ impl From<&SimKind> for FaultKind {
                 RequestFault::Forbidden => Self::Forbidden,
                 RequestFault::Delayed(by) => Self::Delayed { by: Span(by) },
                 RequestFault::Twice => Self::Twice,
+                RequestFault::AnsweredTwice => Self::AnsweredTwice,
+                RequestFault::AnsweredLate(by) => Self::AnsweredLate { by: Span(by) },
             },
             SimKind::StaleWatch { kind, span } => Self::StaleWatch { kind: *kind, span: Span(*span) },
             SimKind::InterruptWatch { kind } => Self::InterruptWatch { kind: *kind },
             SimKind::DuplicateEvents => Self::DuplicateEvents,
+            SimKind::EmptyList { kind } => Self::EmptyList { kind: *kind },
+            SimKind::OldReplica { span } => Self::OldReplica { span: Span(*span) },
+            SimKind::ClockStep { by } => Self::ClockStep {
+                forward: (by.0 >= 0).then_some(Span(*by)),
+                back: (by.0 < 0).then_some(Span(Millis(-by.0))),
+            },
+            SimKind::ApprovePlan => Self::ApprovePlan,
             SimKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: Count(u32::try_from(*index).unwrap_or(u32::MAX)), back: back.map(Span) }
             }

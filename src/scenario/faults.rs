@@ -3,6 +3,7 @@
 use journal_schema::facts::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use simulator::faults::ANY_REQUEST;
 
 use super::file::ScenarioPolicy;
 use super::names::Count;
@@ -62,6 +63,8 @@ macro_rules! effects {
         pub(super) enum EffectName {
             /// Whatever changes something.
             AnyChange,
+            /// Whatever is asked.
+            Any,
             $(#[doc = concat!("`", stringify!($name), "`")] $name),+
         }
 
@@ -70,6 +73,7 @@ macro_rules! effects {
             pub(super) fn name(self) -> &'static str {
                 match self {
                     Self::AnyChange => "",
+                    Self::Any => ANY_REQUEST,
                     $(Self::$name => stringify!($name)),+
                 }
             }
@@ -78,6 +82,7 @@ macro_rules! effects {
             pub(super) fn of(name: &str) -> Option<Self> {
                 match name {
                     "" => Some(Self::AnyChange),
+                    ANY_REQUEST => Some(Self::Any),
                     $(stringify!($name) => Some(Self::$name),)+
                     _ => None,
                 }
@@ -107,7 +112,7 @@ fn watched_kinds(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": Kind::ALL })
 }
 
-/// What goes wrong. The first nine are fates of a request and need `on` or `chance`.
+/// What goes wrong. The first eleven are fates of a request and need `on` or `chance`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) enum FaultKind {
@@ -132,6 +137,13 @@ pub(super) enum FaultKind {
     },
     /// It is carried out twice.
     Twice,
+    /// It is carried out once and answered twice.
+    AnsweredTwice,
+    /// It is carried out at once and answered late.
+    AnsweredLate {
+        /// How late.
+        by: Span,
+    },
     /// A watch shows nothing new for a while, and lists are as old.
     StaleWatch {
         /// Kind.
@@ -148,6 +160,26 @@ pub(super) enum FaultKind {
     },
     /// Watches deliver everything twice from now on.
     DuplicateEvents,
+    /// Whoever lists is answered by a replica that stands still: by what was true when this began.
+    OldReplica {
+        /// How long.
+        span: Span,
+    },
+    /// The next list of a kind shows nothing.
+    EmptyList {
+        /// Kind.
+        #[schemars(schema_with = "watched_kinds")]
+        kind: Kind,
+    },
+    /// The daemon's clock is set. One of the two is given.
+    ClockStep {
+        /// Forward, by this much.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forward: Option<Span>,
+        /// Back, by this much.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Span>,
+    },
     /// A node's kernel dies.
     NodeCrash {
         /// Node, by its place in the order of names, from 0.
@@ -195,6 +227,8 @@ pub(super) enum FaultKind {
         /// How long.
         span: Span,
     },
+    /// An operator approves the plan that waits for it.
+    ApprovePlan,
     /// An operator approves a plan.
     Approve {
         /// Its digest.

@@ -126,7 +126,6 @@ pub(super) enum Timer {
     Forget(Name),
     Machine { pool: PoolId, name: Name, turn: u64, step: Step },
     Removed { pool: PoolId, name: Name, id: u64 },
-    LateDelete { pool: PoolId, victims: Vec<Victim> },
 }
 
 /// The next step of a machine's life.
@@ -171,7 +170,6 @@ impl Cloud {
                 }
                 Timer::Machine { pool, name, turn, step } => self.step(&pool, &name, turn, step),
                 Timer::Removed { pool, name, id } => self.report(&pool, &name, id, Happening::NodeLeaves),
-                Timer::LateDelete { pool, victims } => self.delete_now(&pool, &victims),
             }
         }
         self.now = self.now.max(now);
@@ -283,15 +281,14 @@ impl Cloud {
         }
         match self.rules.strike(self.now, Moment::Delete, setting.subject(None, "")) {
             Some(FaultKind::IgnoreDelete) => {}
-            Some(FaultKind::SlowDelete { extra }) => {
-                self.arm(self.now.plus(extra), Timer::LateDelete { pool: pool.clone(), victims })
-            }
-            _ => self.delete_now(pool, &victims),
+            Some(FaultKind::SlowDelete { extra }) => self.delete_now(pool, &victims, extra),
+            _ => self.delete_now(pool, &victims, Millis(0)),
         }
         None
     }
 
-    fn delete_now(&mut self, pool: &PoolId, victims: &[Victim]) {
+    /// Marks machines as being deleted, which lists show at once; they are gone so much later than usual.
+    fn delete_now(&mut self, pool: &PoolId, victims: &[Victim], extra: Millis) {
         for victim in victims {
             let Some(machine) = self.machine(pool, &victim.name) else { continue };
             if machine.action == Action::Deleting || victim.id.is_some_and(|id| id != machine.id) {
@@ -301,7 +298,7 @@ impl Cloud {
             machine.turn += 1;
             let span = if machine.id.is_some() {
                 machine.status = Some(Status::Stopping);
-                self.draw(self.timings.shutdown)
+                Millis(self.draw(self.timings.shutdown).0 + extra.0)
             } else {
                 Millis(0)
             };

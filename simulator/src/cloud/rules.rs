@@ -109,6 +109,32 @@ pub(super) enum Moment {
 }
 
 impl FaultKind {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Throttle => "cloud throttles",
+            Self::Unavailable => "cloud unavailable",
+            Self::DropCall => "cloud call lost",
+            Self::LoseAnswer => "cloud answer lost",
+            Self::Forbid => "cloud forbids",
+            Self::ForgetRequestId => "request id forgotten",
+            Self::FailOperation { .. } => "operation fails",
+            Self::LoseOperation => "operation not found",
+            Self::StallOperation => "operation never done",
+            Self::Partial { .. } => "only some machines",
+            Self::SlowDelete { .. } => "late deletion",
+            Self::IgnoreDelete => "deletion ignored",
+            Self::Stockout { .. } => "stock-out",
+            Self::NoAddresses => "no addresses",
+            Self::SlowBoot { .. } => "slow boot",
+            Self::NeverJoins => "node never joins",
+            Self::SlowJoin { .. } => "node joins late",
+            Self::JoinsNotReady => "node never ready",
+            Self::JoinsSmaller { .. } => "node smaller",
+            Self::Preempt { .. } => "machine taken back",
+        }
+    }
+
     fn moment(&self) -> Moment {
         match self {
             Self::Throttle | Self::Unavailable | Self::DropCall | Self::LoseAnswer | Self::Forbid => Moment::Call,
@@ -226,11 +252,13 @@ struct Armed {
 pub(super) struct Rules {
     armed: Vec<Armed>,
     random: Stream,
+    /// What applied since it was last asked.
+    struck: Vec<&'static str>,
 }
 
 impl Rules {
     pub(super) fn new(rules: Vec<FaultRule>, random: Stream) -> Self {
-        let mut this = Self { armed: Vec::new(), random };
+        let mut this = Self { armed: Vec::new(), random, struck: Vec::new() };
         this.replace(rules);
         this
     }
@@ -248,9 +276,14 @@ impl Rules {
         self.armed.iter().map(|armed| (&armed.rule, armed.applied))
     }
 
+    /// The names of what applied since this was last asked.
+    pub(super) fn take_struck(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.struck)
+    }
+
     /// The first rule of this moment that applies to the subject.
     pub(super) fn strike(&mut self, now: Timestamp, moment: Moment, subject: Subject<'_>) -> Option<FaultKind> {
-        let Self { armed, random } = self;
+        let Self { armed, random, struck } = self;
         for armed in armed.iter_mut() {
             let rule = &armed.rule;
             let fits = |wanted: &Option<Name>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted.as_str() == is);
@@ -277,6 +310,7 @@ impl Rules {
                 continue;
             }
             armed.applied += 1;
+            struck.push(rule.kind.name());
             return Some(rule.kind.clone());
         }
         None

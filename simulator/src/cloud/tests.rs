@@ -303,8 +303,8 @@ fn deletions_come_late_or_not_at_all() {
     cloud.delete_named(at(0), POOL, &[name("a")], true, "r1").unwrap();
     assert_eq!(states(&mut cloud, 30), vec![("a".to_owned(), InstanceState::Running)]);
     cloud.delete_named(at(30), POOL, &[name("a")], true, "r2").unwrap();
-    assert_eq!(states(&mut cloud, 80), vec![("a".to_owned(), InstanceState::Running)]);
-    assert_eq!(states(&mut cloud, 90), vec![]);
+    assert_eq!(states(&mut cloud, 80), vec![("a".to_owned(), InstanceState::Deleting)]);
+    assert_eq!(states(&mut cloud, 100), vec![]);
 }
 
 #[test]

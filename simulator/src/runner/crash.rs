@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use engine::PhaseName;
+use serde::{Deserialize, Serialize};
 
 /// When to kill the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Crashes {
 }
 
 /// What the daemon was about to do, or had done, at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Place {
     /// Before an entry is appended.
     BeforeAppend,
@@ -31,6 +32,20 @@ pub enum Place {
     AfterRequest,
 }
 
+impl Place {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BeforeAppend => "killed before an append",
+            Self::AfterAppend => "killed after an append",
+            Self::BeforeFlush => "killed before a flush",
+            Self::AfterFlush => "killed after a flush",
+            Self::BeforeRequest => "killed before a request",
+            Self::AfterRequest => "killed after a request",
+        }
+    }
+}
+
 /// The switch that kills.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Switch {
@@ -41,6 +56,8 @@ pub(super) struct Switch {
     /// Every place that was passed, when they are to be listed.
     pub(super) log: Vec<Place>,
     pub(super) killed_at: Vec<Place>,
+    /// The same, with the phase in which the daemon was.
+    pub(super) killed_in: Vec<(Place, PhaseName)>,
 }
 
 impl Switch {

@@ -39,7 +39,9 @@ pub(super) fn list(world: &World) -> Vec<String> {
     }
     let created: Vec<&Name> = world.judge.created().collect();
     for name in created {
-        let serves = world.facts.nodes.get(name).is_some_and(|node| node.ready);
+        // One that died in service is its owner's.
+        let died = world.inner.nodes.get(name).is_some_and(|node| node.crashed);
+        let serves = died || world.facts.nodes.get(name).is_some_and(|node| node.ready);
         if !serves && listed(world, name) {
             found.push(format!("machine {name} is no node in service"));
         }

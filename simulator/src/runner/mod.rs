@@ -2,19 +2,22 @@
 //! the way, and reports what the judge saw.
 
 mod crash;
+mod evidence;
 mod leftovers;
 mod report;
 mod store;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use driver::{Driver, DriverError, Identity, Outside, Woken};
-use engine::{PhaseName, State};
+use driver::{CHECKPOINT_EVERY, Driver, DriverError, Identity, Outside, Woken};
+use engine::{BEHAVIOUR, PhaseName, State};
 use journal::{JournalId, OpenError, Source};
 use journal_schema::effect::{Effect, EffectId};
 use journal_schema::entry::Entry;
+use journal_schema::event::Event;
 use journal_schema::policy::Policy;
 use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
 use replay::CheckOptions;
@@ -24,11 +27,12 @@ use crate::text::name;
 use crate::world::{BuildError, World};
 use crash::Switch;
 pub use crash::{Crashes, Place};
+pub use evidence::{Evidence, Update};
 pub use report::{Ending, SimulationReport};
 use store::{Disk, Watched};
 
 /// What a run is given beside its scenario and seed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Where the daemon is killed.
     pub crashes: Crashes,
@@ -36,6 +40,25 @@ pub struct RunOptions {
     pub directory: Option<PathBuf>,
     /// Ends after so many iterations that changed something; 1 when zero.
     pub iterations: u32,
+    /// The daemon's first lives are of an older release: so many of them.
+    pub old_lives: u64,
+    /// Entries between two checkpoints of the state.
+    pub checkpoint_every: u64,
+    /// At the end every forecast and plan of the journal is computed again; without it, the journal is only folded.
+    pub recompute: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            crashes: Crashes::default(),
+            directory: None,
+            iterations: 1,
+            old_lives: 0,
+            checkpoint_every: CHECKPOINT_EVERY,
+            recompute: true,
+        }
+    }
 }
 
 /// News of a run, for a progress display.
@@ -70,6 +93,8 @@ const TAIL: Millis = Millis::from_minutes(2);
 struct Bench {
     world: World,
     switch: Switch,
+    /// The last entry that a flush acknowledged.
+    acknowledged: u64,
     /// The journal, while no daemon has it open.
     disk: Option<Disk>,
 }
@@ -89,12 +114,36 @@ struct Iterations {
     moves: u64,
     last: Option<(u64, Ending, Option<String>)>,
     phase: Option<PhaseName>,
+    phases: BTreeMap<PhaseName, u64>,
+    last_busy: Option<Timestamp>,
+    withheld: Vec<String>,
+    last_withheld: Option<(EffectId, Timestamp)>,
+    behaviour: Option<u32>,
+    /// The plan of an older release that was carried on.
+    carried_on: Option<u64>,
 }
 
 impl Iterations {
     /// Looks whether one has just ended. True when it was the last that was wanted.
-    fn look(&mut self, state: &State) -> bool {
-        self.phase = Some(state.phase().name());
+    fn look(&mut self, entry: &Entry, state: &State) -> bool {
+        if let Event::DaemonStarted { behaviour, .. } = &entry.event {
+            let another = self.behaviour.replace(*behaviour).is_some_and(|before| before != *behaviour);
+            if another && state.phase().can_unwind() {
+                self.carried_on = Some(state.iteration());
+            }
+        }
+        let phase = state.phase().name();
+        self.phase = Some(phase);
+        *self.phases.entry(phase).or_default() += 1;
+        if state.phase().can_unwind() || phase == PhaseName::Unwinding {
+            self.last_busy = Some(state.now());
+        }
+        if let Some(blocked) = state.blocked()
+            && self.last_withheld != Some((blocked.id, blocked.at))
+        {
+            self.last_withheld = Some((blocked.id, blocked.at));
+            self.withheld.push(blocked.violation.to_string());
+        }
         let Some(finished) = state.last_finished() else { return false };
         if self.last.as_ref().is_some_and(|(iteration, ..)| *iteration >= finished.iteration) {
             return false;
@@ -118,7 +167,7 @@ impl Outside for &mut Link<'_, '_> {
     fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
         let mut bench = self.bench.borrow_mut();
         if bench.switch.dead {
-            return Woken { now: bench.world.now(), events: Vec::new(), stop: true };
+            return Woken { now: bench.world.daemon_clock(), events: Vec::new(), stop: true };
         }
         let news = bench.world.wait_for_news(deadline);
         Woken { now: news.now, events: news.events, stop: news.over }
@@ -143,8 +192,10 @@ impl Outside for &mut Link<'_, '_> {
 
     fn observed(&mut self, entry: &Entry, state: &State) {
         (self.progress)(Progress::Entry(entry, state));
-        if self.watched.look(state) {
-            let mut bench = self.bench.borrow_mut();
+        let last = self.watched.look(entry, state);
+        let mut bench = self.bench.borrow_mut();
+        bench.world.faults.phase = state.phase().name();
+        if last {
             let stop = bench.world.now().plus(TAIL);
             let sooner = bench.world.stop_at.is_none_or(|at| stop < at);
             if sooner {
@@ -172,6 +223,19 @@ pub fn run_with(
     options: &RunOptions,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<SimulationReport, RunError> {
+    examine(scenario, seed, options, progress).map(|(report, _)| report)
+}
+
+/// Runs a scenario for those who judge the run: its report, and what it leaves behind.
+///
+/// # Errors
+/// See [`run`].
+pub fn examine(
+    scenario: Scenario,
+    seed: u64,
+    options: &RunOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(SimulationReport, Evidence), RunError> {
     let policy = scenario.policy.clone();
     let limit = scenario.limit;
     let scenario_name = scenario.name.clone();
@@ -181,18 +245,21 @@ pub fn run_with(
     let (start, cost_before) = (world.now(), world.cost_per_hour());
     world.stop_at = Some(start.plus(limit));
     let disk = Some(Disk::new(id, options.directory.clone()));
-    let bench = Rc::new(RefCell::new(Bench { world, switch: Switch::new(options.crashes.clone()), disk }));
+    let bench =
+        Rc::new(RefCell::new(Bench { world, switch: Switch::new(options.crashes.clone()), acknowledged: 0, disk }));
     let mut iterations = Iterations { wanted: options.iterations.max(1), ..Iterations::default() };
     let mut lives = 0;
     let (journal, state) = loop {
         lives += 1;
         let mut link = Link { bench: Rc::clone(&bench), progress: &mut *progress, watched: &mut iterations };
-        if let Some(ended) = live(&bench, &mut link, id, lives, &policy)? {
+        if let Some(ended) = live(&bench, &mut link, id, (lives, options), &policy)? {
             break ended;
         }
         let place = bench.borrow().switch.killed_at.last().copied().unwrap_or(Place::BeforeAppend);
         (link.progress)(Progress::Killed(place));
         let mut bench = bench.borrow_mut();
+        let phase = bench.world.faults.phase;
+        bench.switch.killed_in.push((place, phase));
         bench.switch.dead = false;
         bench.world.disconnect();
         // What a container's restart takes.
@@ -200,18 +267,34 @@ pub fn run_with(
         bench.world.run_for(down);
         progress(Progress::Resumes(bench.world.now()));
     };
-    let replayed = replayed(&journal, &state);
+    let replayed = replayed(&journal, &state, options.recompute);
     let mut bench = bench.borrow_mut();
     let Bench { world, switch, .. } = &mut *bench;
     let now = world.now();
     world.judge.advance(now);
-    Ok(report(world, switch, &journal, &state, &iterations, replayed, (scenario_name, seed, start, cost_before)))
+    let evidence = Evidence {
+        state: evidence::digest(&state),
+        world: evidence::digest(world.cluster()),
+        updates: world.judge.updates().clone(),
+        nodes: evidence::nodes(world),
+        unseen: evidence::unseen(world, &state),
+        withheld: std::mem::take(&mut iterations.withheld),
+        carried_on: iterations.carried_on,
+        struck: world.faults.log.clone(),
+        requests: world.faults.requests(),
+        killed: std::mem::take(&mut switch.killed_in),
+        phases: std::mem::take(&mut iterations.phases),
+        last_change: world.judge.last_change().map(|at| at.since(start)),
+        last_busy: iterations.last_busy.map(|at| at.since(start)),
+    };
+    let begun = (scenario_name, seed, start, cost_before);
+    Ok((report(world, switch, &journal, &state, &iterations, replayed, begun), evidence))
 }
 
 /// Whether the journal gives this state again, and all that was computed on the way. What differs, for
 /// people.
-fn replayed(journal: &Watched, state: &State) -> Result<(), String> {
-    let options = CheckOptions { restore: false, ..CheckOptions::default() };
+fn replayed(journal: &Watched, state: &State, recompute: bool) -> Result<(), String> {
+    let options = CheckOptions { restore: false, recompute, ..CheckOptions::default() };
     let report = replay::check(journal, &options, |_| ()).map_err(|error| error.to_string())?;
     if let Some(difference) = report.differences.first() {
         return Err(difference.to_string());
@@ -228,19 +311,35 @@ fn live(
     bench: &Rc<RefCell<Bench>>,
     link: &mut Link<'_, '_>,
     id: JournalId,
-    epoch: u64,
+    (epoch, options): (u64, &RunOptions),
     policy: &Policy,
 ) -> Result<Option<(Watched, State)>, RunError> {
     let Some(disk) = bench.borrow_mut().disk.take() else { return Ok(None) };
     let (store, tail_cut) = disk.open(id).map_err(Box::new)?;
+    {
+        let mut bench = bench.borrow_mut();
+        let (last, now) = (store.durable_last().map_or(0, |last| last.seq), bench.world.now());
+        let acknowledged = bench.acknowledged;
+        if last < acknowledged {
+            let text = format!("the journal ends with entry {last} where {acknowledged} was acknowledged");
+            bench.world.judge.violation(now, "S15", text);
+        }
+    }
     let watched = Watched { store, bench: Rc::clone(bench) };
     let now = {
         let mut bench = bench.borrow_mut();
         bench.world.connect();
-        bench.world.now()
+        bench.world.daemon_clock()
     };
-    let identity =
-        Identity { epoch, build: name(env!("CARGO_PKG_VERSION")), own_pod: None, policy: policy.clone(), tail_cut };
+    let identity = Identity {
+        epoch,
+        build: name(env!("CARGO_PKG_VERSION")),
+        own_pod: None,
+        policy: policy.clone(),
+        tail_cut,
+        behaviour: if epoch <= options.old_lives { BEHAVIOUR - 1 } else { BEHAVIOUR },
+        checkpoint_every: options.checkpoint_every,
+    };
     let ended = Driver::start(watched, link, identity, now).and_then(|mut driver| {
         let ended = driver.run();
         let (journal, _, state) = driver.into_parts();

@@ -15,6 +15,7 @@ use journal_schema::event::{Event, OperatorCommand};
 
 use super::Bench;
 use super::crash::Place;
+use super::evidence::digest;
 use crate::judge::{Judge, PlanLimits};
 
 /// What is left of a journal when nobody has it open.
@@ -182,7 +183,9 @@ impl Journal for Watched {
         if bench.switch.dead {
             return Err(killed());
         }
+        let last = self.store.last().map_or(0, |last| last.seq);
         self.store.flush()?;
+        bench.acknowledged = last;
         bench.world.judge.flushed();
         if empty || bench.switch.pass(Place::AfterFlush) { Ok(()) } else { Err(killed()) }
     }
@@ -202,14 +205,22 @@ fn tell(judge: &mut Judge, entry: &Entry) {
         Event::Intents { effects } => judge.appended(effects.iter().map(|(id, _)| *id)),
         Event::DaemonStarted { epoch, policy, .. } => judge.started(entry.at, *epoch, policy.mode),
         Event::PolicyChanged { policy } => judge.mode_changed(policy.mode),
-        Event::Operator { command: OperatorCommand::Approve { .. }, .. } => judge.approval(),
+        Event::Operator { command: OperatorCommand::Approve { digest }, .. } => judge.approval(digest),
+        Event::Operator { command: OperatorCommand::Pause { span, .. }, .. } => {
+            judge.pause(Some(span.map(|span| entry.at.plus(span))));
+        }
+        Event::Operator { command: OperatorCommand::Resume, .. } => judge.pause(None),
         Event::Outcome { outcome: Outcome::Answered(Answer::Planned(planned)), .. } => {
             let plan = &planned.plan;
-            judge.planned(PlanLimits {
-                iteration: plan.iteration,
-                adds: plan.add.len(),
-                cost: plan.add.iter().map(|add| add.price).sum(),
-            });
+            judge.planned(
+                entry.at,
+                PlanLimits {
+                    digest: digest(plan),
+                    iteration: plan.iteration,
+                    adds: plan.add.len(),
+                    cost: plan.add.iter().map(|add| add.price).sum(),
+                },
+            );
         }
         _ => {}
     }

@@ -58,12 +58,12 @@ const NAMES: [&str; 40] = [
 ];
 
 /// A policy that acts by itself and has metrics to act on.
-pub(super) fn automatic() -> Policy {
+pub(crate) fn automatic() -> Policy {
     Policy { mode: Mode::Auto, ..Policy::default() }
 }
 
 /// The DaemonSets that a cluster comes with, and its DNS.
-pub(super) fn system() -> Vec<WorkloadSpec> {
+pub(crate) fn system() -> Vec<WorkloadSpec> {
     let daemon = |workload: &str, cpu, memory| WorkloadSpec {
         priority: 2_000_001_000,
         ..WorkloadSpec::new(WorkloadKind::DaemonSet, "kube-system", workload, 0, cpu, memory)

@@ -2,14 +2,15 @@
 
 use journal_schema::cloud::CapacityType;
 use journal_schema::event::OperatorCommand;
-use journal_schema::facts::{IntOrPercent, WorkloadKind};
-use journal_schema::policy::{Actuation, Availability, Mode, Objective, SingleReplica};
-use journal_schema::units::{Bytes, MilliCpu, Millis, Ppm};
+use journal_schema::facts::{IntOrPercent, Kind, WorkloadKind};
+use journal_schema::policy::{Actuation, Availability, Mode, Objective, RightSizing, SingleReplica};
+use journal_schema::text::Text;
+use journal_schema::units::{Bytes, MicroUsdPerHour, MilliCpu, Millis, Ppm};
 
 use super::default::{ZONES, automatic, system};
 use super::spec::{Expected, JobSpec, PdbSpec, PoolSpec, Scenario, WorkloadSpec};
 use crate::cloud::{FaultKind as CloudFault, FaultRule as CloudFaultRule};
-use crate::faults::{FaultKind, FaultRule, Trigger};
+use crate::faults::{FaultKind, FaultRule, RequestFault, Trigger};
 use crate::text::name;
 
 fn deployment(app: &str, replicas: i32, before: i32, cpu: i64, memory_mib: i64) -> WorkloadSpec {
@@ -207,10 +208,7 @@ fn blocked_pdb() -> Scenario {
     let mut this = evict();
     this.name = "blocked-pdb".to_owned();
     this.about = "a budget allows nothing any more once pods are moved: the iteration is unwound".to_owned();
-    let block = |app: &str| FaultRule {
-        trigger: Trigger::Effect { name: "MarkNode", nth: 1, times: 1 },
-        kind: FaultKind::BlockPdb { pdb: format!("shop/{app}") },
-    };
+    let block = |app: &str| FaultRule::on("MarkNode", 1, FaultKind::BlockPdb { pdb: format!("shop/{app}") });
     this.faults = vec![block("cart"), block("orders")];
     this.expected = Expected::Unwound;
     this
@@ -229,6 +227,92 @@ fn approval() -> Scenario {
     this.policy.mode = Mode::Approve;
     this.expected = Expected::Untouched;
     this.limit = Millis::from_minutes(60);
+    this
+}
+
+fn approved() -> Scenario {
+    let mut this = small_world("approved", "a plan waits until an operator approves it");
+    this.policy.mode = Mode::Approve;
+    this.faults = (1..=6).map(|time| FaultRule::at(Millis::from_minutes(time * 7), FaultKind::ApprovePlan)).collect();
+    this
+}
+
+fn right_size() -> Scenario {
+    let mut this = rolling_update();
+    this.name = "right-size".to_owned();
+    this.about = "requests follow what is used, in the same rolling update that moves the pods".to_owned();
+    this.policy.predict.right_sizing = RightSizing::WithRollout;
+    this
+}
+
+fn approved_another() -> Scenario {
+    let mut this = approval();
+    this.name = "approved-another".to_owned();
+    this.about = "an operator approves a plan that is not the one that waits: nothing is changed".to_owned();
+    let approve = |minutes| operator(minutes, OperatorCommand::Approve { digest: Text::truncated("0123456789abcdef") });
+    this.faults = (1..=5).map(|time| approve(time * 10)).collect();
+    this
+}
+
+fn mass_not_ready() -> Scenario {
+    let mut this = small_world("mass-not-ready", "half of the nodes are not ready: nothing is changed");
+    let crash = |index| FaultRule::at(Millis(0), FaultKind::NodeCrash { index, back: None });
+    this.faults = (0..3).map(crash).collect();
+    // Nothing but the breaker stands in the way.
+    this.policy.observe.max_unsettled = Ppm::percent(100);
+    this.policy.decide.max_change = Ppm::percent(100);
+    this.expected = Expected::Untouched;
+    this.limit = Millis::from_minutes(60);
+    this
+}
+
+fn vanished_pods() -> Scenario {
+    let mut this = small_world("vanished-pods", "a list shows no pods at all: nothing is changed");
+    this.faults = vec![
+        FaultRule::at(Millis(1_000), FaultKind::EmptyList { kind: Kind::Pod }),
+        FaultRule::at(Millis(2_000), FaultKind::InterruptWatch { kind: Kind::Pod }),
+    ];
+    this.policy.decide.max_change = Ppm::percent(100);
+    this.expected = Expected::Untouched;
+    this.limit = Millis::from_minutes(60);
+    this
+}
+
+fn not_worth_it() -> Scenario {
+    let mut this = small_world("not-worth-it", "less would be saved than is asked for: nothing is changed");
+    this.policy.decide.min_savings = Ppm::percent(95);
+    this.expected = Expected::Untouched;
+    this.limit = Millis::from_minutes(60);
+    this
+}
+
+fn hidden_pod() -> Scenario {
+    let mut this =
+        small_world("hidden-pod", "pods come to nodes that look empty, and no watch tells: those nodes stay");
+    this.workloads = [system(), vec![deployment("cart", 4, 30, 300, 600)]].concat();
+    // Empty nodes go, and no pod moves for it.
+    this.policy.optimize.move_penalty = MicroUsdPerHour(10_000_000);
+    this.faults = vec![
+        FaultRule::on("ReadUsage", 1, FaultKind::ForeignScale { workload: "shop/cart".to_owned(), by: 8 }),
+        FaultRule::on("ReadUsage", 1, FaultKind::StaleWatch { kind: Kind::Pod, span: Millis::from_minutes(10) }),
+    ];
+    this.expected = Expected::Any;
+    this
+}
+
+fn stuck_deletion() -> Scenario {
+    let mut this = small_world("stuck-deletion", "machines are not deleted although it was accepted: it is unwound");
+    this.cloud_faults = vec![CloudFaultRule::new(CloudFault::IgnoreDelete)];
+    this.expected = Expected::Unwound;
+    this
+}
+
+fn no_rights() -> Scenario {
+    let mut this = small_world("no-rights", "nodes may not be labelled: the iteration is unwound");
+    let forbidden = FaultKind::Request(RequestFault::Forbidden);
+    let trigger = Trigger::Effect { name: "MarkNode".into(), nth: 1, times: 1_000 };
+    this.faults = vec![FaultRule { trigger, kind: forbidden }];
+    this.expected = Expected::Any;
     this
 }
 
@@ -329,7 +413,16 @@ pub(super) fn all() -> Vec<Scenario> {
         slow_boot(),
         blocked_pdb(),
         never_ready(),
+        right_size(),
         approval(),
+        approved(),
+        approved_another(),
+        mass_not_ready(),
+        vanished_pods(),
+        not_worth_it(),
+        hidden_pod(),
+        stuck_deletion(),
+        no_rights(),
         recommend(),
         abort(),
         pause(),

@@ -5,6 +5,7 @@ mod default;
 mod kinds;
 mod spec;
 
+pub(crate) use default::{automatic as small_policy, system};
 pub use spec::{Behaviour, Expected, HpaSpec, JobSpec, PdbSpec, PoolSpec, Scenario, WorkloadSpec};
 
 /// No scenario has the name.

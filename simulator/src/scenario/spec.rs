@@ -5,6 +5,7 @@ use journal_schema::facts::{IntOrPercent, Labels, SpreadConstraint, Toleration, 
 use journal_schema::policy::Policy;
 use journal_schema::text::Name;
 use journal_schema::units::{Bytes, MilliCpu, Millis};
+use serde::{Deserialize, Serialize};
 
 use crate::cloud::FaultRule as CloudFaultRule;
 use crate::faults::FaultRule;
@@ -12,7 +13,7 @@ use crate::load::Load;
 use crate::text::{list, name};
 
 /// A pool of the simulated cloud and the machines it has at the beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
     /// Name; the pool's id is `<zone>/<name>`.
     pub name: Name,
@@ -51,7 +52,7 @@ impl PoolSpec {
 }
 
 /// How a workload's pods behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behaviour {
     /// From bound to running.
     pub start: Millis,
@@ -78,7 +79,7 @@ impl Default for Behaviour {
 }
 
 /// A Deployment, StatefulSet or DaemonSet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadSpec {
     /// Kind.
     pub kind: WorkloadKind,
@@ -168,7 +169,7 @@ impl WorkloadSpec {
 }
 
 /// A PodDisruptionBudget over the pods of one workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PdbSpec {
     /// Namespace.
     pub namespace: Name,
@@ -185,7 +186,7 @@ pub struct PdbSpec {
 }
 
 /// A HorizontalPodAutoscaler of a Deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HpaSpec {
     /// Namespace.
     pub namespace: Name,
@@ -200,7 +201,7 @@ pub struct HpaSpec {
 }
 
 /// A Job's only pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Namespace.
     pub namespace: Name,
@@ -215,7 +216,7 @@ pub struct JobSpec {
 }
 
 /// How the run is expected to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expected {
     /// An iteration is carried out.
     Completed,
@@ -228,7 +229,7 @@ pub enum Expected {
 }
 
 /// A world to start from, what goes wrong in it, and how it is expected to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
     /// Name.
     pub name: String,

@@ -95,6 +95,7 @@ impl World {
             daemon_since: None,
             api_away_until: Timestamp(0),
             metrics_away_until: Timestamp(0),
+            clock_ahead: Millis(0),
             usage_gaps: 0,
             stop_at: None,
             next_uid: 0,

@@ -105,7 +105,12 @@ pub(crate) enum Action {
         id: EffectId,
         outcome: Box<Outcome>,
     },
+    /// A fault with a time.
     Fault(FaultKind),
+    /// A fault that a request brought about.
+    Struck(FaultKind),
+    /// The old replica of the API server is current again.
+    ReplicaCurrent,
     Revert(WorkloadId),
 }
 
@@ -135,6 +140,8 @@ pub struct World {
     /// Requests fail until then.
     pub(crate) api_away_until: Timestamp,
     pub(crate) metrics_away_until: Timestamp,
+    /// How far the daemon's clock is ahead of the world's.
+    pub(crate) clock_ahead: Millis,
     /// Share of containers whose usage has gaps.
     pub(crate) usage_gaps: i64,
     pub(crate) stop_at: Option<Timestamp>,
@@ -271,7 +278,12 @@ impl World {
                     self.inbox.push(Event::Outcome { id, outcome: *outcome });
                 }
             }
-            Action::Fault(kind) => self.strike(kind),
+            Action::Fault(kind) => {
+                self.faults.came(kind.name());
+                self.strike(kind);
+            }
+            Action::Struck(kind) => self.strike(kind),
+            Action::ReplicaCurrent => self.replica_current(),
             Action::Revert(workload) => self.revert_template(&workload),
         }
     }
@@ -288,6 +300,9 @@ impl World {
                 Happening::Gone => self.machine_gone(&change.name, change.id),
                 Happening::NodeLeaves => self.node_leaves(&change.name, change.id),
             }
+        }
+        for name in self.cloud.take_struck() {
+            self.faults.came(name);
         }
         let cost = self.cost_per_hour();
         self.judge.spend(now, cost);

@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) by_owner: BTreeMap<Name, BTreeSet<Key>>,
     /// Pods by node.
     pub(crate) by_node: BTreeMap<Name, BTreeSet<Key>>,
+    /// When a pod that counts last was on a node.
+    pub(crate) held_at: BTreeMap<Name, Timestamp>,
     /// ReplicaSets by their Deployment's UID.
     pub(crate) children: BTreeMap<Name, BTreeSet<Key>>,
     /// Pods without a node.
@@ -163,6 +165,9 @@ impl World {
             && let Some(neighbours) = self.inner.by_node.get_mut(node)
         {
             neighbours.remove(key);
+            if crate::controllers::counts_as_lost(&fact) {
+                self.inner.held_at.insert(node.clone(), self.now);
+            }
         }
         self.inner.unbound.remove(key);
         self.unpublish(Kind::Pod, key);

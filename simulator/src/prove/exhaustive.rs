@@ -1,0 +1,102 @@
+//! Everything that can be tried once, tried: every place to die at, every request with every fate, and pairs of
+//! places.
+
+use journal_schema::units::Millis;
+
+use super::case::Case;
+use super::oracle::Clean;
+use crate::faults::{ANY_REQUEST, FaultKind, FaultRule, RequestFault};
+use crate::scenario::Expected;
+
+/// A case and the run that it must end like, by its place in a list.
+pub(super) struct Question {
+    pub(super) case: Case,
+    pub(super) clean: usize,
+    pub(super) alike: bool,
+}
+
+/// What may become of a request.
+const FATES: [RequestFault; 11] = [
+    RequestFault::Lost,
+    RequestFault::AnswerLost,
+    RequestFault::Silent,
+    RequestFault::Throttled,
+    RequestFault::ServerError,
+    RequestFault::ServerErrorAfter,
+    RequestFault::Forbidden,
+    RequestFault::Delayed(Millis::from_secs(40)),
+    RequestFault::Twice,
+    RequestFault::AnsweredTwice,
+    RequestFault::AnsweredLate(Millis::from_secs(90)),
+];
+
+/// Whether a disturbed run must end like the undisturbed one: where the world's own troubles do not hang on how far
+/// the daemon has got, and no release has to give up what another began.
+fn alike(case: &Case) -> bool {
+    case.scenario.faults.is_empty() && case.scenario.cloud_faults.is_empty() && case.old_lives == 0
+}
+
+/// Every place to die at, or each `stride`th from the first on.
+pub(super) fn places(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
+    let stride = usize::try_from(stride.max(1)).unwrap_or(1);
+    let mut questions = Vec::new();
+    for (index, (case, clean)) in canonical.iter().enumerate() {
+        let at = (1..=clean.places).step_by(stride);
+        questions.extend(at.map(|place| {
+            let mut case = case.killed_at([place]);
+            if case.old_lives > 0 {
+                // What another release began is taken back; what it ended is not.
+                case.scenario.expected = Expected::Any;
+            }
+            Question { alike: alike(&case), case, clean: index }
+        }));
+    }
+    questions
+}
+
+/// Every pair of places, or each `stride`th of them. The second place is counted on from the first: that far into the
+/// next life, and no further than an undisturbed run goes.
+pub(super) fn pairs(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
+    let mut questions = Vec::new();
+    let mut number = 0_u64;
+    for (index, (case, clean)) in canonical.iter().enumerate() {
+        for first in 1..=clean.places {
+            for second in first + 1..=clean.places {
+                if number.is_multiple_of(stride.max(1)) {
+                    let mut case = case.killed_at([first, second]);
+                    if case.old_lives > 0 {
+                        case.scenario.expected = Expected::Any;
+                    }
+                    questions.push(Question { alike: alike(&case), case, clean: index });
+                }
+                number += 1;
+            }
+        }
+    }
+    questions
+}
+
+/// Every request with every fate, or each `stride`th of them.
+pub(super) fn requests(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
+    let mut questions = Vec::new();
+    let mut number = 0_u64;
+    for (index, (case, clean)) in canonical.iter().enumerate().filter(|(_, (case, _))| case.old_lives == 0) {
+        for nth in 1..=clean.requests {
+            for fate in FATES {
+                if number.is_multiple_of(stride.max(1)) {
+                    let mut struck = case.clone();
+                    struck.name = format!("{} with request {nth} {}", case.name, fate.name());
+                    struck.scenario.faults.push(FaultRule::on(ANY_REQUEST, nth, FaultKind::Request(fate)));
+                    let alike = alike(case) && fate != RequestFault::Forbidden;
+                    if fate == RequestFault::Forbidden {
+                        // What is refused for good may be given up.
+                        struck.scenario.expected = Expected::Any;
+                    }
+                    questions.push(Question { case: struck, clean: index, alike });
+                }
+                number += 1;
+            }
+        }
+    }
+    questions
+}
