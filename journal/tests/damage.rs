@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use journal::disk::memory::MemoryDisk;
 use journal::repair::accept_prefix_on;
-use journal::{FileJournal, JournalReader, OpenError, Opened, Options, Source};
+use journal::{Fault, FileJournal, JournalReader, OpenError, Opened, Options, Source};
 use samples::*;
 
 const DIR: &str = "/journal";
@@ -98,10 +98,52 @@ fn an_acknowledged_batch_that_is_cut_short_is_never_dropped() {
 }
 
 #[test]
+fn a_last_segment_cut_at_any_byte_is_never_taken_for_a_shorter_journal() {
+    let (disk, before, _) = three_batches();
+    let whole = disk.contents(&segment(0)).unwrap();
+    for length in 0..before {
+        let disk = disk.after_kill();
+        disk.overwrite(&segment(0), whole[..length].to_vec());
+        let error = open(&disk).err().unwrap_or_else(|| panic!("cut at {length}: opened"));
+        assert!(matches!(error, OpenError::TailLost { head: 60, .. } | OpenError::Damaged { .. }), "{length}: {error}");
+        assert_eq!(disk.contents(&segment(0)).unwrap(), whole[..length], "refusing changes nothing");
+    }
+}
+
+#[test]
+fn a_full_segment_cut_at_any_byte_is_found_and_placed() {
+    let disk = MemoryDisk::new();
+    let (mut journal, _) = open(&disk).unwrap();
+    fill(&mut journal, 1, 150, 10);
+    drop(journal);
+    let whole = disk.contents(&segment(0)).unwrap();
+    assert!(disk.contents(&segment(1)).is_some());
+    let mut due = Vec::new();
+    for length in 0..whole.len() {
+        let disk = disk.after_kill();
+        disk.overwrite(&segment(0), whole[..length].to_vec());
+        match open(&disk).err() {
+            // Cut behind a batch it is a segment with nothing wrong, which the next one does not follow.
+            Some(OpenError::Damaged { damage, .. }) if damage.file == Path::new("segments/00000001.kjs") => {
+                assert!(matches!(damage.fault, Fault::Header { .. }), "cut at {length}: {damage}");
+                due.push(damage.seq);
+            }
+            Some(OpenError::Damaged { damage, .. }) => {
+                assert_eq!(damage.file, Path::new("segments/00000000.kjs"), "cut at {length}: {damage}");
+                assert!(damage.offset <= length as u64 && length as u64 - damage.offset < 200, "{length}: {damage}");
+            }
+            other => panic!("cut at {length}: {:?}", other.map(|error| error.to_string())),
+        }
+    }
+    assert!(due.len() > 5, "{due:?}");
+    assert!(due.iter().zip(0..).all(|(seq, batches)| *seq == Some(11 + 10 * batches)), "{due:?}");
+}
+
+#[test]
 fn garbage_behind_the_last_batch_is_cut() {
     let (disk, _, after) = three_batches();
     let whole = disk.contents(&segment(0)).unwrap();
-    for length in (1..200).chain([511, 512, 513, 4095, 4096, 70_000]) {
+    for length in (1..=4_200).chain([65_535, 65_536, 65_537, 70_000]) {
         for pattern in [0u8, 0xff, 0x5a] {
             let disk = disk.after_kill();
             let garbage = (0..length).map(|at: usize| if pattern == 0x5a { (at * 31 % 251) as u8 } else { pattern });

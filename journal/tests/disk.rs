@@ -98,17 +98,10 @@ fn a_failure_of_any_call_while_opening_after_a_crash_loses_nothing() {
     let outcome = run(&disk, 40);
     let mut journal = open(&disk.after_kill()).unwrap();
     fill(&mut journal, 41, 50, 3);
-    // A torn batch, so that opening has something to cut.
-    let torn = |disk: &MemoryDisk| {
-        let last = (0..).take_while(|number| disk.contents(&segment(*number)).is_some()).last().unwrap();
-        let mut bytes = disk.contents(&segment(last)).unwrap();
-        bytes.extend(vec![7; 300]);
-        disk.overwrite(&segment(last), bytes);
-    };
     let mut failures = 0;
     for call in 1.. {
-        let disk = disk.after_kill();
-        torn(&disk);
+        // So that opening has something to cut.
+        let disk = with_a_torn_batch(&disk.after_kill());
         disk.set_faults(Faults { fail_call: Some(call), capacity: None });
         let result = open(&disk);
         if result.is_ok() && disk.calls() < call {
@@ -125,6 +118,15 @@ fn a_failure_of_any_call_while_opening_after_a_crash_loses_nothing() {
     assert!(failures > 20, "only {failures} calls failed");
 }
 
+/// A batch of which only a part was written, behind the last whole one.
+fn with_a_torn_batch(disk: &MemoryDisk) -> MemoryDisk {
+    let last = (0..).take_while(|number| disk.contents(&segment(*number)).is_some()).last().unwrap();
+    let mut bytes = disk.contents(&segment(last)).unwrap();
+    bytes.extend(vec![7; 300]);
+    disk.overwrite(&segment(last), bytes);
+    disk.clone()
+}
+
 fn segment(number: u64) -> std::path::PathBuf {
     Path::new(DIR).join(format!("segments/{number:08}.kjs"))
 }
@@ -134,7 +136,7 @@ fn a_full_disk_stops_the_journal_and_loses_nothing_that_was_acknowledged() {
     let disk = MemoryDisk::new();
     assert!(!run(&disk, 30).failed);
     let needed = disk.used();
-    for capacity in (0..needed).step_by(13) {
+    for capacity in 0..needed {
         let disk = MemoryDisk::new();
         disk.set_faults(Faults { fail_call: None, capacity: Some(capacity) });
         let outcome = run(&disk, 30);
@@ -143,6 +145,86 @@ fn a_full_disk_stops_the_journal_and_loses_nothing_that_was_acknowledged() {
         disk.set_faults(Faults::default());
         check(&disk.after_kill(), &outcome, &format!("{capacity} of {needed} bytes"));
     }
+}
+
+#[test]
+fn a_disk_that_is_full_when_a_journal_is_opened_again_loses_nothing() {
+    let written = MemoryDisk::new();
+    let outcome = run(&written, 40);
+    // A torn batch, so that opening has something to cut; and HEAD before the last flush, so that it has something
+    // to write.
+    let torn = with_a_torn_batch(&written.after_kill());
+    let used = torn.used();
+    let (mut refused, mut opened) = (0, 0);
+    for headroom in 0..4_500 {
+        let disk = torn.after_kill();
+        disk.set_faults(Faults { fail_call: None, capacity: Some(used + headroom) });
+        match open(&disk) {
+            Ok(mut journal) => {
+                opened += 1;
+                assert_eq!(journal.read(1).count(), 40, "{headroom} bytes of room");
+                // What does not fit is refused, and stops the journal.
+                let mut run = Run { acknowledged: 40, appended: 40, failed: false };
+                while !run.failed {
+                    journal.append(&small(run.appended + 1)).unwrap();
+                    run.appended += 1;
+                    run.failed = journal.flush().is_err();
+                    run.acknowledged += u64::from(!run.failed);
+                }
+                drop(journal);
+                disk.set_faults(Faults::default());
+                check(&disk.after_kill(), &run, &format!("{headroom} bytes of room"));
+            }
+            Err(_) => {
+                refused += 1;
+                disk.set_faults(Faults::default());
+                check(&disk.after_kill(), &outcome, &format!("not opened with {headroom} bytes of room"));
+            }
+        }
+    }
+    // Opening writes only over what is there.
+    assert_eq!((refused, opened), (0, 4_500));
+}
+
+/// 64 KiB of room, in segments of 16 KiB.
+fn room_of_64_kib(headrooms: impl Iterator<Item = u64>) {
+    let options = |disk: &MemoryDisk| Options { disk: Arc::new(disk.clone()), ..plain() };
+    let empty = MemoryDisk::new();
+    drop(FileJournal::open(Path::new(DIR), options(&empty)).unwrap());
+    let used = empty.used();
+    for headroom in headrooms {
+        let disk = empty.after_kill();
+        disk.set_faults(Faults { fail_call: None, capacity: Some(used + headroom) });
+        let (mut journal, _) = FileJournal::open(Path::new(DIR), options(&disk)).unwrap();
+        let mut acknowledged = 0;
+        'full: for batch in 0_u64.. {
+            let last = acknowledged + 1 + batch * 7 % 40;
+            for seq in acknowledged + 1..=last {
+                journal.append(&small(seq)).unwrap();
+            }
+            if journal.flush().is_err() {
+                break 'full;
+            }
+            acknowledged = last;
+        }
+        drop(journal);
+        disk.set_faults(Faults::default());
+        let (journal, _) = FileJournal::open(Path::new(DIR), options(&disk.after_kill())).unwrap();
+        let read: Vec<_> = journal.read(1).map(Result::unwrap).collect();
+        assert!(read.len() as u64 >= acknowledged, "{headroom}: {} of {acknowledged}", read.len());
+        assert!(read.iter().zip(1..).all(|(entry, seq)| *entry == small(seq)), "{headroom}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_within_64_kib_loses_nothing_that_was_acknowledged() {
+    room_of_64_kib((0..=64 << 10).step_by(97));
+}
+
+#[test]
+#[ignore = "every one of 65,537 lengths: a minute or more; in CI a step of its own"]
+fn a_disk_that_fills_up_at_any_byte_of_64_kib_loses_nothing_that_was_acknowledged() {
+    room_of_64_kib(0..=64 << 10);
 }
 
 #[test]
