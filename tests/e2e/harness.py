@@ -59,7 +59,8 @@ class ControlPlane:
 
     def __init__(self, work, quiet=False):
         self.work = work
-        subprocess.run([HERE / "control-plane/up", work], check=True, stdout=subprocess.DEVNULL if quiet else None)
+        up = [HERE / "control-plane/up", "--audit", work]
+        subprocess.run(up, check=True, stdout=subprocess.DEVNULL if quiet else None)
         shell = f"set -a; source {work}/env; env -0"
         raw = subprocess.run(["bash", "-c", shell], check=True, capture_output=True).stdout.decode()
         self.env = dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
@@ -67,7 +68,22 @@ class ControlPlane:
         self.prometheus = self.env["PROMETHEUS_URL"]
 
     def ctl(self, *arguments):
-        subprocess.run([HERE / "control-plane/ctl", self.work, *arguments], check=True, capture_output=True)
+        command = [HERE / "control-plane/ctl", self.work, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def user(self, name):
+        """The kubeconfig of a user who may do everything, and whom the audit log tells from others."""
+        return self.ctl("kubeconfig", name, "system:masters")
+
+    def changes_by(self, user):
+        """What the user asked to be changed, leases and events left out, oldest first: audit events."""
+        events = []
+        with open(self.work / "log/audit.json") as log:
+            for line in log:
+                # The last line may be on its way.
+                if line.endswith("\n") and (event := json.loads(line))["user"]["username"] == user:
+                    events.append(event)
+        return [event for event in events if not event["requestURI"].startswith("/apis/authorization.k8s.io/")]
 
     def kubectl(self, *arguments, stdin=None, check=True):
         done = subprocess.run(
@@ -169,8 +185,9 @@ def merged(base, changes):
 class Daemon:
     """`kinema run` over one journal."""
 
-    def __init__(self, work, programs, plane, cloud, name="a", journal=None, changes=None):
+    def __init__(self, work, programs, plane, cloud, name="a", journal=None, changes=None, user=None):
         self.work, self.programs, self.plane, self.name = work, programs, plane, name
+        self.kubeconfig = plane.user(user) if user else plane.kubeconfig
         self.journal = journal or work / "journal"
         self.port = free_port()
         policy = merged(POLICY, changes or {})
@@ -203,7 +220,7 @@ class Daemon:
                 "--journal",
                 self.journal,
                 "--kubeconfig",
-                self.plane.kubeconfig,
+                self.kubeconfig,
                 "--identity",
                 f"kinema-{self.name}",
             ],
@@ -333,8 +350,8 @@ class Scenario:
             for item in self.plane.objects("deployments", "-A")
         }
 
-    def daemon(self, name="a", journal=None, changes=None):
-        daemon = Daemon(self.work, self.programs, self.plane, self.cloud, name, journal, changes)
+    def daemon(self, name="a", journal=None, changes=None, user=None):
+        daemon = Daemon(self.work, self.programs, self.plane, self.cloud, name, journal, changes, user)
         self.daemons.append(daemon)
         return daemon
 

@@ -3,6 +3,7 @@
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 from harness import Failed, eventually, pools
@@ -53,25 +54,44 @@ def killed_in_every_phase(scenario):
 
 
 def leader_paused(scenario):
-    """A leader that is frozen past its lease wakes up to find that another leads, and changes nothing."""
-    fragmented(scenario, nodes_each=3, deployments=9)
-    first = scenario.daemon("first").start()
-    first.wait_phase({"Labelling", "Rolling", "Draining"}, 180)
+    """A leader frozen past its lease while it moves pods: only who has its journal goes on, and it does nothing more."""
+    fragmented(scenario, nodes_each=3, deployments=9, more_pools=pools("e2-standard-8"))
+    first = scenario.daemon("first", user="kinema-first").start()
+    # One more from the start, with a journal of its own: it waits, and does not go on with what is not in its journal.
+    stranger = scenario.daemon("stranger", journal=scenario.work / "journal-stranger", user="kinema-stranger").start()
+    first.wait_phase({"Rolling"}, 180)
     first.process.send_signal(signal.SIGSTOP)
-    # The second has the journal's copy that a shared volume would give it.
+    seen = first.journal / "LOCK"
+    code, said = ended(scenario, scenario.daemon("same", user="kinema-same").start())
+    scenario.check("a frozen leader's journal is not opened", code == 1 and f"process {seen.read_text().strip()}" in said, f"{code} {said}")
+    code, said = ended(scenario, stranger)
+    scenario.check("it waited while the first led", "Waiting for the lease: kinema-first" in said, said)
+    scenario.check("another journal is not gone on with", code == 1 and "worked on another journal" in said, f"{code} {said}")
+    # The copy that a volume's snapshot would be.
     copy = scenario.work / "journal-copy"
     shutil.copytree(first.journal, copy)
-    second = scenario.daemon("second", journal=copy).start()
+    second = scenario.daemon("second", journal=copy, user="kinema-second").start()
     eventually("the second daemon leads", 60, lambda: second.status()["leader"])
+    lease = scenario.plane.objects("leases", "-n", "kube-system", "--field-selector", "metadata.name=kinema")[0]["spec"]
     first.process.send_signal(signal.SIGCONT)
     last = second.wait_result({"Applied", "RolledBack"}, 300)
-    eventually("the first daemon gave way", 60, lambda: gave_way(first))
+    code, said = ended(scenario, first)
+    scenario.check("the frozen leader stepped down", code not in (0, None) and "the lease was taken over by kinema-second" in said, f"{code} {said}")
     scenario.check("the second daemon carried the iteration out", last["result"] == "Applied", f"{last}")
-    scenario.check("the frozen leader stepped down", gave_way(first))
-    if first.process.poll() is None:
-        first.stop()
+    of_first, of_second = scenario.plane.changes_by("kinema-first"), scenario.plane.changes_by("kinema-second")
+    scenario.check("both had a part in it", of_first and of_second, f"{len(of_first)} and {len(of_second)} changes")
+    late = [event["requestURI"] for event in of_first if event["requestReceivedTimestamp"] >= lease["acquireTime"]]
+    scenario.check("the first changed nothing once the second led", not late, f"{late}")
+    for user in ("kinema-stranger", "kinema-same"):
+        changes = [event["requestURI"] for event in scenario.plane.changes_by(user)]
+        scenario.check("who did not lead changed nothing", not changes, f"{user}: {changes}")
+    gone = [event["requestURI"] for event in of_first + of_second if "/eviction" in event["requestURI"] and event["responseStatus"]["code"] < 300]
+    scenario.check("no pod was evicted twice", len(gone) == len(set(gone)), f"{gone}")
+    lives = [life["name"] for life in scenario.cloud.lifetimes()]
+    scenario.check("no machine was made twice", len(lives) == len(set(lives)), f"{lives}")
     asked = [call["path"] + call["query"] for call in scenario.cloud.calls("deleteInstances") if call["status"] == 200]
     scenario.check("every deletion was asked for once", len(asked) == len(set(asked)), f"{asked}")
+    print(f"      {len(of_first)} changes by the first, {len(of_second)} by the second", flush=True)
     scenario.wait_workloads()
     scenario.finish(second)
 
@@ -98,10 +118,10 @@ def restored_backup(scenario):
     scenario.finish(daemon)
 
 
-def gave_way(daemon):
-    if daemon.process.poll() is not None:
-        return True
+def ended(scenario, daemon):
+    """Waits until the daemon has ended by itself. Its exit code, and what it said."""
     try:
-        return not daemon.status()["leader"]
-    except OSError as error:
-        raise Failed(f"the first daemon does not answer: {error}") from None
+        code = daemon.process.wait(60)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"the daemon {daemon.name} goes on") from None
+    return code, (scenario.work / f"kinema-{daemon.name}.log").read_text(errors="replace")
