@@ -38,6 +38,9 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
         return Err(Problem::new(Exit::Usage, format!("--crashes {} is more than {CRASHES_MAX}", args.crashes)));
     }
     let text = args.output.output == Format::Text;
+    if args.flushes && !text {
+        return Err(Problem::new(Exit::Usage, "--flushes is a part of the text: leave out --output"));
+    }
     let scenario = scenario::find(&args.scenario, args.seed)?;
     let expected = scenario.expected;
     let head = format!("Simulating scenario {} with seed {}, in virtual time.", scenario.name, args.seed);
@@ -56,7 +59,7 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
         directory: Some(directory.clone()),
         iterations: 1,
     };
-    let mut story = Story::default();
+    let mut story = Story { flushes: args.flushes, ..Story::default() };
     let mut trouble = None;
     let report = run_with(scenario, args.seed, &options, &mut |progress| {
         if text && trouble.is_none() {
@@ -155,6 +158,8 @@ fn directory(args: &SimulateArgs) -> Result<(PathBuf, Option<tempfile::TempDir>)
 /// What is told of a run: the phases, the plan, the crashes.
 #[derive(Default)]
 struct Story {
+    /// Tell each flush.
+    flushes: bool,
     began: Option<Timestamp>,
     phase: Option<PhaseName>,
     entries: u64,
@@ -168,6 +173,12 @@ impl Story {
     fn tell(&mut self, progress: Progress<'_>, streams: &mut Streams) -> Result<(), Problem> {
         match progress {
             Progress::Entry(entry, state) => self.entry(entry, state, streams),
+            Progress::Flushed(seq) if self.flushes => {
+                streams.line(format!("{}  durable up to entry {seq}", self.clock()))?;
+                // Whoever kills the program goes by it.
+                streams.flush()
+            }
+            Progress::Flushed(_) => Ok(()),
             Progress::Killed(place) => {
                 let place = match place {
                     Place::BeforeAppend => "before an entry was written",

@@ -59,6 +59,7 @@ fn main() {
             }
             println!("{:>6}.{} #{} {} {text}", secs / 10, secs % 10, entry.seq, entry.event.name());
         }
+        Progress::Flushed(seq) => println!("-------------- durable up to {seq}"),
         Progress::Killed(place) => println!("-------------- killed {place:?}"),
         Progress::Resumes(at) => println!("-------------- resumes at {}", at.since(BEGIN).0 / 1000),
     });

@@ -263,6 +263,9 @@ pub struct SimulateArgs {
     /// Keep the journal in this directory (default: a temporary one).
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// Tell each time that entries were made durable, and up to which.
+    #[arg(long)]
+    pub flushes: bool,
     #[command(flatten)]
     pub output: OutputArgs,
 }

@@ -49,6 +49,22 @@ fn the_journal_is_kept_where_it_is_asked_for_and_replays() {
 }
 
 #[test]
+fn each_flush_is_told_when_it_is_asked_for() {
+    let directory = files(&[]);
+    let journal = path(&directory, "journal");
+    let arguments = ["simulate", "--scenario", "small", "--crashes", "2", "--journal", &journal, "--flushes"];
+    let ran = kinema(&arguments);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let told: Vec<u64> =
+        ran.out.lines().filter_map(|line| line.split("durable up to entry ").nth(1)?.parse().ok()).collect();
+    assert!(told.len() > 20 && told.is_sorted_by(|one, next| one < next), "{told:?}");
+    let entries = kinema(&["journal", "verify", &journal, "-o", "json"]).json()["entries"].as_u64();
+    assert_eq!(told.last().copied(), entries);
+    let json = kinema(&["simulate", "--scenario", "small", "--flushes", "-o", "json"]);
+    assert_eq!(json.code, 64, "{}", json.transcript());
+}
+
+#[test]
 fn an_unknown_scenario_lists_those_there_are() {
     let ran = kinema(&["simulate", "--scenario", "nosuch"]);
     assert_eq!(ran.code, 64);

@@ -66,6 +66,8 @@ impl Default for RunOptions {
 pub enum Progress<'a> {
     /// An entry was folded.
     Entry(&'a Entry, &'a State),
+    /// The entries up to this one are durable. Told before anything that follows from them is sent.
+    Flushed(u64),
     /// The daemon was killed.
     Killed(Place),
     /// It is about to start again, at this time.
@@ -97,6 +99,8 @@ struct Bench {
     acknowledged: u64,
     /// The journal, while no daemon has it open.
     disk: Option<Disk>,
+    /// The last durable entry, until it is told.
+    flushed: Option<u64>,
 }
 
 /// The daemon's port to the world.
@@ -163,8 +167,18 @@ impl Iterations {
     }
 }
 
+impl Link<'_, '_> {
+    fn tell_flushed(&mut self) {
+        let flushed = self.bench.borrow_mut().flushed.take();
+        if let Some(seq) = flushed {
+            (self.progress)(Progress::Flushed(seq));
+        }
+    }
+}
+
 impl Outside for &mut Link<'_, '_> {
     fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
+        self.tell_flushed();
         let mut bench = self.bench.borrow_mut();
         if bench.switch.dead {
             return Woken { now: bench.world.daemon_clock(), events: Vec::new(), stop: true };
@@ -174,6 +188,7 @@ impl Outside for &mut Link<'_, '_> {
     }
 
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>) {
+        self.tell_flushed();
         let mut bench = self.bench.borrow_mut();
         for (id, effect) in effects {
             if !bench.switch.pass(Place::BeforeRequest) {
@@ -191,6 +206,7 @@ impl Outside for &mut Link<'_, '_> {
     }
 
     fn observed(&mut self, entry: &Entry, state: &State) {
+        self.tell_flushed();
         (self.progress)(Progress::Entry(entry, state));
         let last = self.watched.look(entry, state);
         let mut bench = self.bench.borrow_mut();
@@ -245,14 +261,21 @@ pub fn examine(
     let (start, cost_before) = (world.now(), world.cost_per_hour());
     world.stop_at = Some(start.plus(limit));
     let disk = Some(Disk::new(id, options.directory.clone()));
-    let bench =
-        Rc::new(RefCell::new(Bench { world, switch: Switch::new(options.crashes.clone()), acknowledged: 0, disk }));
+    let bench = Rc::new(RefCell::new(Bench {
+        world,
+        switch: Switch::new(options.crashes.clone()),
+        acknowledged: 0,
+        disk,
+        flushed: None,
+    }));
     let mut iterations = Iterations { wanted: options.iterations.max(1), ..Iterations::default() };
     let mut lives = 0;
     let (journal, state) = loop {
         lives += 1;
         let mut link = Link { bench: Rc::clone(&bench), progress: &mut *progress, watched: &mut iterations };
-        if let Some(ended) = live(&bench, &mut link, id, (lives, options), &policy)? {
+        let ended = live(&bench, &mut link, id, (lives, options), &policy)?;
+        link.tell_flushed();
+        if let Some(ended) = ended {
             break ended;
         }
         let place = bench.borrow().switch.killed_at.last().copied().unwrap_or(Place::BeforeAppend);

@@ -187,6 +187,9 @@ impl Journal for Watched {
         self.store.flush()?;
         bench.acknowledged = last;
         bench.world.judge.flushed();
+        if !empty {
+            bench.flushed = self.store.durable_last().map(|last| last.seq);
+        }
         if empty || bench.switch.pass(Place::AfterFlush) { Ok(()) } else { Err(killed()) }
     }
 
