@@ -159,7 +159,7 @@ fn flipped_bits_of_a_full_segment_are_found_and_placed() {
 }
 
 #[test]
-#[ignore = "all 524,288 flips: a minute or more; in CI a step of its own"]
+#[ignore = "all 524,288 flips: a minute, optimised; for a release (tests/crash/README.md)"]
 fn every_flipped_bit_of_a_full_segment_is_found_and_placed() {
     let flips = flipped_bits(1);
     println!("{flips} bits flipped, each found and placed");

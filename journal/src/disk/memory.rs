@@ -2,7 +2,8 @@
 //!
 //! What a real disk promises is little: bytes are durable after `sync` of their file, names after
 //! `sync_dir` of their directory, and at a power cut any subset of the unsynced sectors may have been
-//! written. [`MemoryDisk::cut_power`] gives one such outcome, chosen by a seed.
+//! written, and any of the unsynced creations, removals and renames done; a rename is done whole or not
+//! at all. [`MemoryDisk::cut_power`] gives one such outcome, chosen by a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -191,8 +192,16 @@ impl MemoryDisk {
                 names.insert(path.clone(), *index);
             }
         }
-        for path in inner.durable_names.keys() {
-            if !inner.names.contains_key(path) && chance() % 100 < keep {
+        for (path, index) in &inner.durable_names {
+            if inner.names.contains_key(path) {
+                continue;
+            }
+            let mut renamed = inner.names.iter().filter(|(_, other)| *other == index).map(|(to, _)| to).peekable();
+            let gone = match renamed.peek() {
+                Some(_) => renamed.any(|to| names.get(to) == Some(index)),
+                None => chance() % 100 < keep,
+            };
+            if gone {
                 names.remove(path);
             }
         }
