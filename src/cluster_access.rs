@@ -1,6 +1,7 @@
 //! What went wrong on the way to a cluster, with the fix.
 
-use adapter_kube::client::{ConnectError, ErrorClass, Permission};
+use adapter_kube::client::{ConnectError, ErrorClass};
+use adapter_kube::rights::Permission;
 use journal_schema::effect::{Failure, FailureCode};
 
 use crate::exit::{Exit, Problem};

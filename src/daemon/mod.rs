@@ -13,6 +13,7 @@ mod effects;
 mod metrics;
 mod outside;
 mod reload;
+mod rights;
 mod settings;
 pub mod shared;
 pub mod status;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_google_cloud::{BillingConfig, Config as CloudConfig, Credentials, GoogleCloud};
-use adapter_kube::client::{Access, Clients, connect, needed, preflight};
+use adapter_kube::client::{Clients, connect};
 use adapter_kube::lease::{Attempt, Elector, Lost};
 use adapter_kube::perform::{Performer, Reporter};
 use adapter_prices::Catalogue;
@@ -232,12 +233,8 @@ impl Daemon {
     async fn cluster(&self, streams: &mut Streams) -> Result<Clients, Problem> {
         let clients = connect(&self.settings.cluster).await.map_err(|error| cluster_access::problem(&error))?;
         streams.say(format!("Cluster {} {}", clients.server, clients.version));
-        // Whoever leads writes the lease and may have to undo something, in every mode.
-        let access = if self.settings.policy.mode == Mode::Recommend { Access::Observe } else { Access::Act };
-        let missing = preflight(&clients.requests, needed(access, &self.settings.lease.namespace))
-            .await
-            .map_err(|failure| cluster_access::unanswered(&clients.server, &failure))?;
-        if missing.is_empty() { Ok(clients) } else { Err(cluster_access::forbidden(&missing)) }
+        rights::check(&self.settings, &clients).await?;
+        Ok(clients)
     }
 
     async fn cloud(&self, catalogue: Catalogue) -> Result<Option<GoogleCloud>, Problem> {

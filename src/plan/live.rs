@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use adapter_kube::client::{Access, Target, connect, needed, preflight};
+use adapter_kube::client::{Target, connect};
 use adapter_kube::file::insert;
+use adapter_kube::rights::{Access, Own, needed, preflight};
 use adapter_kube::watch::watch_all;
 use journal_schema::effect::{Answer, FailureCode, Outcome};
 use journal_schema::event::WatchEvent;
@@ -37,8 +38,9 @@ pub(super) fn read(args: &KubeArgs, now: Option<Timestamp>) -> Result<Seen, Prob
     runtime()?.block_on(async {
         let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
         let clients = connect(&target).await.map_err(|error| cluster_access::problem(&error))?;
-        let permissions = needed(Access::Observe, &clients.namespace);
-        let missing = preflight(&clients.requests, permissions)
+        // Nothing of its own is looked at.
+        let own = Own { lease: ("", ""), namespace: "" };
+        let missing = preflight(&clients.requests, needed(Access::Look, own))
             .await
             .map_err(|failure| cluster_access::unanswered(&clients.server, &failure))?;
         if !missing.is_empty() {

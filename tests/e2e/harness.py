@@ -54,13 +54,40 @@ def spawn(arguments, log, env=None):
     )
 
 
+# The account that deploy/rbac gives its rights to. The API server writes down every request of it, and of nobody else.
+ACCOUNT = "system:serviceaccount:kinema:kinema"
+AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "users": [ACCOUNT]},
+        {
+            "level": "None",
+            "resources": [
+                {"group": "coordination.k8s.io"},
+                {"group": "", "resources": ["events"]},
+                {"group": "events.k8s.io"},
+            ],
+        },
+        {"level": "Request", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+        {"level": "None"},
+    ],
+}
+
+
 class ControlPlane:
     """etcd, kube-apiserver, controller-manager, scheduler, kwok and Prometheus."""
 
     def __init__(self, work, quiet=False):
         self.work = work
-        up = [HERE / "control-plane/up", "--audit", work]
-        subprocess.run(up, check=True, stdout=subprocess.DEVNULL if quiet else None)
+        self.audit = work / "log/audit.json"
+        work.mkdir(parents=True, exist_ok=True)
+        policy = work / "audit-policy.json"
+        policy.write_text(json.dumps(AUDIT))
+        flags = [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
+        more = [part for flag in flags for part in ("--apiserver-flag", flag)]
+        subprocess.run([HERE / "control-plane/up", *more, work], check=True, stdout=subprocess.DEVNULL if quiet else None)
         shell = f"set -a; source {work}/env; env -0"
         raw = subprocess.run(["bash", "-c", shell], check=True, capture_output=True).stdout.decode()
         self.env = dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
@@ -77,13 +104,18 @@ class ControlPlane:
 
     def changes_by(self, user):
         """What the user asked to be changed, leases and events left out, oldest first: audit events."""
+        events = self.audited(user)
+        return [event for event in events if not event["requestURI"].startswith("/apis/authorization.k8s.io/")]
+
+    def audited(self, user):
+        """The audit log's events of a user, oldest first."""
         events = []
-        with open(self.work / "log/audit.json") as log:
+        with open(self.audit) as log:
             for line in log:
                 # The last line may be on its way.
                 if line.endswith("\n") and (event := json.loads(line))["user"]["username"] == user:
                     events.append(event)
-        return [event for event in events if not event["requestURI"].startswith("/apis/authorization.k8s.io/")]
+        return events
 
     def kubectl(self, *arguments, stdin=None, check=True):
         done = subprocess.run(
@@ -95,6 +127,27 @@ class ControlPlane:
 
     def objects(self, kind, *arguments):
         return json.loads(self.kubectl("get", kind, "-o", "json", *arguments))["items"]
+
+    def account(self):
+        """A kubeconfig with a token of the account of deploy/rbac/observe.yaml, which must be applied."""
+        token = self.kubectl("create", "token", "kinema", "-n", "kinema", "--duration=2h").strip()
+        cluster = {"server": self.env["APISERVER_URL"], "certificate-authority": str(self.work / "pki/ca.crt")}
+        context = {"cluster": "e2e", "user": "kinema", "namespace": "kinema"}
+        file = self.work / "kubeconfig/account"
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "e2e",
+            "clusters": [{"name": "e2e", "cluster": cluster}],
+            "users": [{"name": "kinema", "user": {"token": token}}],
+            "contexts": [{"name": "e2e", "context": context}],
+        }
+        file.write_text(json.dumps(config))
+        return file
+
+    def requests(self, after=0):
+        """What was asked of the API server in the account's name, from one on: audit events."""
+        return self.audited(ACCOUNT)[after:]
 
     def apply(self, *objects):
         self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
@@ -202,6 +255,7 @@ class Daemon:
         }
         policy["prometheus"] = {"url": plane.prometheus}
         policy["server"] = {"listen": f"127.0.0.1:{self.port}"}
+        self.lease_namespace = policy["lease"].get("namespace", "kube-system")
         self.config = work / f"policy-{name}.yaml"
         document = {"apiVersion": "kinema.dev/v1alpha1", "kind": "ReschedulePolicy", "spec": policy}
         # JSON is YAML.
@@ -375,7 +429,7 @@ class Scenario:
         nodes = {node["metadata"]["name"] for node in self.plane.objects("nodes")}
         machines = self.cloud.machines()
         self.check("every machine is a node and every node a machine", nodes == machines, f"{sorted(nodes ^ machines)}")
-        leases = self.plane.objects("leases", "-n", "kube-system", "--field-selector", "metadata.name=kinema")
+        leases = self.plane.objects("leases", "-n", daemon.lease_namespace, "--field-selector", "metadata.name=kinema")
         held = [lease["spec"].get("holderIdentity") for lease in leases if lease["spec"].get("holderIdentity")]
         self.check("the lease is released", not held, f"{held}")
         replay = daemon.replay()

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use adapter_kube::client::{Access, Target, connect, needed, preflight};
+use adapter_kube::client::{Target, connect};
+use adapter_kube::rights::{Access, Own, needed, preflight};
 use adapter_kube::watch::watch_all;
 use journal_schema::event::WatchEvent;
 use journal_schema::facts::Kind;
@@ -27,10 +28,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = std::env::args().nth(1).ok_or("usage: watch SECONDS")?.parse()?;
     let clients = connect(&Target::default()).await?;
     println!("{} {}", clients.server, clients.version);
-    for permission in preflight(&clients.requests, needed(Access::Act, &clients.namespace))
-        .await
-        .map_err(|f| f.message.to_string())?
-    {
+    let namespace = clients.namespace.as_str();
+    let own = Own { lease: (namespace, "kinema"), namespace };
+    for permission in preflight(&clients.requests, needed(Access::Act, own)).await.map_err(|f| f.message.to_string())? {
         println!("not permitted: {permission}");
     }
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1024);

@@ -1,4 +1,4 @@
-//! Connections to a cluster, and which permissions are missing.
+//! Connections to a cluster.
 //!
 //! Two clients: one for requests, with a read timeout, without which a hung API server would block
 //! a read for ever; one for watches, which are silent for long. Both without kube's own retries:
@@ -7,14 +7,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
-use journal_schema::effect::{Failure, FailureCode};
+use journal_schema::effect::FailureCode;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use serde_json::{Value, json};
 
 use crate::failure::{Transport, classify, transport};
-use crate::rest::Rest;
 
 /// How long a request waits for the next byte of its answer.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -263,122 +260,4 @@ fn causes(error: &dyn std::error::Error) -> String {
         innermost = cause;
     }
     innermost.to_string()
-}
-
-/// What a mode of operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Only looks: `plan`, mode Recommend.
-    Observe,
-    /// Also acts: modes Approve and Auto.
-    Act,
-}
-
-/// A permission that is needed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Permission {
-    /// Verb.
-    pub verb: &'static str,
-    /// API group; empty for the core.
-    pub group: &'static str,
-    /// Resource, with its subresource after a slash.
-    pub resource: &'static str,
-    /// Namespace; `None` for all.
-    pub namespace: Option<String>,
-}
-
-/// `patch nodes`, `create pods/eviction`, `list deployments.apps`.
-impl std::fmt::Display for Permission {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
-        write!(f, "{} {}{group}", self.verb, self.resource)?;
-        match &self.namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What a mode needs; `lease_namespace` is where the Lease lives.
-pub fn needed(access: Access, lease_namespace: &str) -> Vec<Permission> {
-    let watched = [
-        ("", "nodes"),
-        ("", "pods"),
-        ("", "namespaces"),
-        ("", "persistentvolumeclaims"),
-        ("", "persistentvolumes"),
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("apps", "statefulsets"),
-        ("apps", "daemonsets"),
-        ("policy", "poddisruptionbudgets"),
-        ("autoscaling", "horizontalpodautoscalers"),
-        ("storage.k8s.io", "csinodes"),
-    ];
-    let verbs: &[&'static str] = match access {
-        Access::Observe => &["list"],
-        Access::Act => &["list", "watch"],
-    };
-    let everywhere = |verb, group, resource| Permission { verb, group, resource, namespace: None };
-    let mut needed: Vec<Permission> = watched
-        .iter()
-        .flat_map(|(group, resource)| verbs.iter().map(|verb| everywhere(*verb, *group, *resource)))
-        .collect();
-    if access == Access::Act {
-        needed.extend([
-            everywhere("get", "", "nodes"),
-            everywhere("patch", "", "nodes"),
-            everywhere("get", "", "pods"),
-            everywhere("patch", "", "pods"),
-            everywhere("create", "", "pods/eviction"),
-            everywhere("get", "apps", "deployments"),
-            everywhere("patch", "apps", "deployments"),
-            everywhere("update", "apps", "deployments/scale"),
-            everywhere("get", "apps", "replicasets"),
-            everywhere("update", "apps", "replicasets/scale"),
-            everywhere("get", "apps", "statefulsets"),
-            everywhere("update", "apps", "statefulsets/scale"),
-            everywhere("create", "events.k8s.io", "events"),
-        ]);
-        let own = Some(lease_namespace.to_owned());
-        needed.extend(["get", "create", "update"].map(|verb| Permission {
-            verb,
-            group: "coordination.k8s.io",
-            resource: "leases",
-            namespace: own.clone(),
-        }));
-    }
-    needed
-}
-
-/// Asks the API server which of the permissions this account does not have, in their order.
-pub async fn preflight(client: &Client, needed: Vec<Permission>) -> Result<Vec<Permission>, Failure> {
-    let rest = Rest::new(client.clone(), READ_TIMEOUT);
-    let answers: Vec<Result<Option<Permission>, Failure>> = stream::iter(needed)
-        .map(|permission| {
-            let rest = rest.clone();
-            async move { Ok((!allowed(&rest, &permission).await?).then_some(permission)) }
-        })
-        .buffered(8)
-        .collect()
-        .await;
-    answers.into_iter().filter_map(Result::transpose).collect()
-}
-
-async fn allowed(rest: &Rest, permission: &Permission) -> Result<bool, Failure> {
-    let (resource, subresource) = permission.resource.split_once('/').unwrap_or((permission.resource, ""));
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "verb": permission.verb,
-            "group": permission.group,
-            "resource": resource,
-            "subresource": subresource,
-            "namespace": permission.namespace.as_deref().unwrap_or_default(),
-        }},
-    });
-    let answer = rest.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await;
-    let answer = answer.map_err(|error| error.classed(false))?;
-    Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
 }

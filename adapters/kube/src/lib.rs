@@ -3,7 +3,8 @@
 //! - [`quantity`]: Kubernetes quantities, exactly.
 //! - [`project`]: Kubernetes objects projected onto the journal's facts, by an allow-list.
 //! - [`file`](mod@file): clusters from what `kubectl get -o json` or `-o yaml` printed.
-//! - [`client`]: connections, and which permissions are missing.
+//! - [`client`]: connections to a cluster.
+//! - [`rights`]: which permissions are needed, and which of them are missing.
 //! - [`watch`](mod@watch): the cluster as a stream of the journal's watch events.
 //! - [`perform`]: effects carried out with preconditions, and their failures classed.
 //! - [`lease`]: leadership by a Lease, and the fence that holds mutations back without it.
@@ -20,6 +21,7 @@ pub mod lease;
 pub mod perform;
 pub mod project;
 pub mod quantity;
+pub mod rights;
 pub mod watch;
 
 mod failure;

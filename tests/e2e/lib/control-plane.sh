@@ -246,14 +246,13 @@ Starts a control plane and prints the path of a file to source: KUBECONFIG, PROM
   --node-grace DURATION   after which a silent node is NotReady (default 5m; a scenario of a node's crash wants 20s)
   --scrape DURATION       Prometheus' scrape interval (default 5s)
   --no-prometheus         leave Prometheus out
-  --audit                 the API server writes every change asked of it to WORK_DIRECTORY/log/audit.json
   --apiserver-flag FLAG   one more flag of kube-apiserver; may be repeated
 EOF
 }
 
 # Starts a control plane; the options are those of cp_up_usage.
 cp_up() {
-	local pods=fast lease=120 grace=5m scrape=5s prometheus=1 audit=0 work='' apiserver_flags=()
+	local pods=fast lease=120 grace=5m scrape=5s prometheus=1 work='' apiserver_flags=()
 	while (($#)); do
 		case $1 in
 		--pods) pods=$2 && shift ;;
@@ -261,7 +260,6 @@ cp_up() {
 		--node-grace) grace=$2 && shift ;;
 		--scrape) scrape=$2 && shift ;;
 		--no-prometheus) prometheus=0 ;;
-		--audit) audit=1 ;;
 		--apiserver-flag) apiserver_flags+=("$2") && shift ;;
 		-h | --help)
 			cp_up_usage
@@ -312,12 +310,6 @@ cp_start_all() {
 		--initial-cluster "e2e=http://127.0.0.1:$ETCD_PEER_PORT" --unsafe-no-fsync --log-outputs stderr --log-level warn
 	cp_ready etcd || return
 
-	if ((audit)); then
-		printf '%s\n' 'apiVersion: audit.k8s.io/v1' 'kind: Policy' 'omitStages: [RequestReceived]' 'rules:' \
-			'- {level: None, resources: [{group: coordination.k8s.io}, {group: "", resources: [events]}, {group: events.k8s.io}]}' \
-			'- {level: Request, verbs: [create, update, patch, delete, deletecollection]}' >"$cp_work/audit-policy.yaml"
-		apiserver_flags+=(--audit-policy-file="$cp_work/audit-policy.yaml" --audit-log-path="$cp_work/log/audit.json")
-	fi
 	# No endpoint for the service `kubernetes`: an endpoint may not be on loopback, and nobody in the cluster would call it. etcd is
 	# compacted by the tests alone, or what a watch answers would depend on the minute.
 	cp_start kube-apiserver "$cp_bin/kube-apiserver" --etcd-servers="$url" --etcd-compaction-interval=0 \

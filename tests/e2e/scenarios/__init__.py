@@ -1,6 +1,6 @@
 """The scenarios, by name, in the order in which they run."""
 
-from . import crashes, movements, refusals, servers
+from . import crashes, movements, refusals, rights, servers
 
 ALL = {
     "effects": servers.effects,
@@ -14,5 +14,6 @@ ALL = {
     "never-ready": refusals.never_ready,
     "stock-out": refusals.stock_out,
     "node-never-joins": refusals.never_joins,
+    "least-privilege": rights.least_privilege,
     "api-server-restarts-and-watches-expire": servers.restart_and_expire,
 }

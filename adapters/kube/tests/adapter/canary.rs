@@ -1,203 +1,215 @@
-//! Nothing but the allow-list gets into a fact.
+//! Nothing but the allow-list gets into a journal.
 //!
-//! Objects are generated from the schemas of k8s-openapi, with every field present and a canary in
-//! every string. The paths below are all that may show up in a journal.
+//! A text of its own stands in every field of an object of every watched kind. What the journal's
+//! entry of that object holds of them must be the list below: neither more, nor less.
 
-use adapter_kube::project::Project;
+use std::collections::BTreeSet;
+
+use adapter_kube::project::{Project, meta};
+use journal_schema::codec;
+use journal_schema::entry::Entry;
+use journal_schema::event::{Event, WatchEvent};
+use journal_schema::units::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::CSINode;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-const CANARY: &str = "canary";
+use crate::planted::{How, Planted, plant};
 
-/// Ends of the paths whose text a fact may hold. `*` stands for a key that the cluster chooses.
-const ALLOWED: &[&str] = &[
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-    "metadata.labels.*",
-    "ownerReferences[].name",
-    "ownerReferences[].uid",
-    "matchLabels.*",
-    "matchExpressions[].key",
-    "matchExpressions[].values[]",
-    "matchFields[].key",
-    "matchFields[].values[]",
-    "namespaces[]",
-    "topologyKey",
-    "nodeSelector.*",
-    "tolerations[].key",
-    "tolerations[].value",
-    "taints[].key",
-    "taints[].value",
-    "containers[].name",
-    "initContainers[].name",
-    "ports[].hostIP",
-    "ports[].protocol",
-    "volumes[].name",
-    "persistentVolumeClaim.claimName",
-    "requests.*",
-    "limits.*",
-    "overhead.*",
-    "allocatable.*",
-    "allocatedResources.*",
-    "spec.schedulerName",
-    "spec.nodeName",
-    "spec.providerID",
-    "spec.volumeName",
-    "spec.storageClassName",
-    "spec.csi.driver",
-    "scaleTargetRef.name",
-    "spec.drivers[].name",
+/// Words of closed vocabularies, by which the projection reads on.
+const WORDS: &[(&str, &str)] = &[
+    ("tolerations[].operator", "Equal"),
+    ("tolerations[].effect", "NoSchedule"),
+    ("taints[].effect", "NoSchedule"),
+    ("matchExpressions[].operator", "In"),
+    ("matchFields[].operator", "In"),
+    ("whenUnsatisfiable", "DoNotSchedule"),
+    ("nodeAffinityPolicy", "Honor"),
+    ("nodeTaintsPolicy", "Ignore"),
+    ("initContainers[].restartPolicy", "Always"),
+    ("scaleTargetRef.apiVersion", "apps/v1"),
+    ("scaleTargetRef.kind", "Deployment"),
+    ("status.phase", "Bound"),
+    CLAIM[0],
+    CLAIM[1],
 ];
 
-fn allowed(path: &str) -> bool {
-    ALLOWED.iter().any(|end| path == *end || path.ends_with(&format!(".{end}")))
-}
+/// What an object with other words would not be read with at all.
+const CLAIM: &[(&str, &str)] =
+    &[("volumeClaimTemplates[].apiVersion", "v1"), ("volumeClaimTemplates[].kind", "PersistentVolumeClaim")];
 
-/// Values that let the projection read on, where a canary would make it stop at once.
-fn closed_vocabulary(path: &str) -> Option<Value> {
-    let pairs: &[(&str, &str)] = &[
-        ("tolerations[].operator", "Equal"),
-        ("tolerations[].effect", "NoSchedule"),
-        ("taints[].effect", "NoSchedule"),
-        ("matchExpressions[].operator", "In"),
-        ("matchFields[].operator", "In"),
-        ("whenUnsatisfiable", "DoNotSchedule"),
-        ("nodeAffinityPolicy", "Honor"),
-        ("nodeTaintsPolicy", "Ignore"),
-        ("status.phase", "Running"),
-        ("volumeClaimTemplates[].apiVersion", "v1"),
-        ("volumeClaimTemplates[].kind", "PersistentVolumeClaim"),
-    ];
-    pairs.iter().find(|(end, _)| path.ends_with(end)).map(|(_, value)| json!(value))
-}
+/// Annotations that are read. Of none of them the text is kept.
+const READ: &[&str] = &[
+    meta::DO_NOT_DISRUPT,
+    meta::SAFE_TO_EVICT,
+    meta::SAFE_LOCAL_VOLUMES,
+    meta::SCALE_DOWN_DISABLED,
+    meta::PREFER_NO_EVICTION,
+    meta::POD_DELETION_COST,
+    meta::EXCLUDE,
+    meta::PAUSE,
+    meta::MOVE_COST,
+    meta::MIRROR,
+    meta::INSTANCE_ID,
+    "kubectl.kubernetes.io/last-applied-configuration",
+];
 
-struct Generator {
-    root: Value,
-    planted: usize,
-}
-
-impl Generator {
-    fn value(&mut self, schema: &Value, path: &str, depth: usize) -> Option<Value> {
-        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            let pointer = reference.trim_start_matches('#');
-            let target = self.root.pointer(pointer).cloned().expect(reference);
-            if reference.ends_with("Quantity") {
-                return Some(json!("1"));
-            }
-            if reference.ends_with("IntOrString") {
-                return Some(json!("25%"));
-            }
-            return self.value(&target, path, depth + 1);
-        }
-        for list in ["allOf", "anyOf", "oneOf"] {
-            if let Some(first) = schema.get(list).and_then(Value::as_array).and_then(|all| all.first()).cloned() {
-                return self.value(&first, path, depth);
+/// Adds an object with these properties, and what was found of it.
+pub(crate) fn look<T: DeserializeOwned + Project + JsonSchema>(how: How<'_>, found: &mut BTreeSet<String>) -> Planted {
+    let mut planted = plant::<T>(how);
+    for place in ["/metadata", "/spec/template/metadata"] {
+        for key in READ {
+            let text = planted.text(&format!("{place} {key}"));
+            if let Some(annotations) = planted.object.pointer_mut(&format!("{place}/annotations")) {
+                annotations[key] = json!(text);
             }
         }
-        let kind = match schema.get("type") {
-            Some(Value::String(kind)) => kind.clone(),
-            Some(Value::Array(kinds)) => {
-                kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null")?.to_owned()
-            }
-            _ => return None,
-        };
-        Some(match kind.as_str() {
-            "string" if schema.get("format").and_then(Value::as_str) == Some("date-time") => {
-                json!("2026-01-02T03:04:05Z")
-            }
-            "string" if schema.get("format").and_then(Value::as_str) == Some("byte") => json!("Y2FuYXJ5"),
-            "string" => match closed_vocabulary(path) {
-                Some(value) => value,
-                None if allowed(path) => json!("permitted"),
-                None => {
-                    self.planted += 1;
-                    json!(format!("{CANARY}-{}", self.planted))
-                }
-            },
-            "integer" => json!(1),
-            "number" => json!(1),
-            "boolean" => json!(true),
-            "array" => {
-                let items = schema.get("items").cloned()?;
-                json!([self.value(&items, &format!("{path}[]"), depth + 1)?])
-            }
-            "object" if depth > 60 => return None,
-            "object" => {
-                let mut object = Map::new();
-                if let Some(more) = schema.get("additionalProperties").filter(|more| more.is_object()).cloned() {
-                    let within = format!("{path}.*");
-                    let key = if allowed(&within) { "permitted-key".to_owned() } else { format!("{CANARY}-key") };
-                    let value = self.value(&more, &within, depth + 1)?;
-                    object.insert(key, value);
-                }
-                let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-                for (name, schema) in properties {
-                    let within = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    if let Some(value) = self.value(&schema, &within, depth + 1) {
-                        object.insert(name, value);
-                    }
-                }
-                Value::Object(object)
-            }
-            other => panic!("{path}: {other}"),
-        })
     }
+    // A status is found by its container's name.
+    for (containers, statuses) in [("containers", "containerStatuses"), ("initContainers", "initContainerStatuses")] {
+        let name = planted.object.pointer(&format!("/spec/{containers}/0/name")).cloned();
+        if let Some(status) = planted.object.pointer_mut(&format!("/status/{statuses}/0/name")) {
+            *status = name.expect("a container");
+        }
+    }
+    let text = serde_json::to_string(&planted.object).unwrap();
+    let projected = serde_json::from_str::<T>(&text).unwrap().project().unwrap();
+    assert!(!how.amounts || projected.faults.is_empty(), "{:?}: {:?}", T::KIND, projected.faults);
+    let event = Event::Watch(WatchEvent::Applied(projected.object));
+    let mut bytes = codec::encode(&Entry { seq: 1, at: Timestamp(1), event }).unwrap();
+    // A field that cannot be read is named in the log.
+    for fault in &projected.faults {
+        bytes.extend_from_slice(fault.field.as_bytes());
+    }
+    found.extend(planted.found(&bytes).map(str::to_owned));
+    planted
 }
 
-fn check<T: DeserializeOwned + Project + schemars::JsonSchema>(least: usize) {
-    let mut schema = schemars::generate::SchemaSettings::draft2020_12().into_generator();
-    let root = schema.root_schema_for::<T>().to_value();
-    let mut generator = Generator { root: root.clone(), planted: 0 };
-    let mut object = generator.value(&root, "", 0).unwrap();
-    object.as_object_mut().unwrap().retain(|key, _| key != "apiVersion" && key != "kind");
-    // Every annotation that is read, with a canary in it, beside those that are not.
-    let annotations: Map<String, Value> = [
-        "karpenter.sh/do-not-disrupt",
-        "cluster-autoscaler.kubernetes.io/safe-to-evict",
-        "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes",
-        "cluster-autoscaler.kubernetes.io/scale-down-disabled",
-        "descheduler.alpha.kubernetes.io/prefer-no-eviction",
-        "controller.kubernetes.io/pod-deletion-cost",
-        "kinema.dev/exclude",
-        "kinema.dev/pause",
-        "kubernetes.io/config.mirror",
-        "container.googleapis.com/instance_id",
-        "kubectl.kubernetes.io/last-applied-configuration",
-    ]
-    .into_iter()
-    .map(|key| (key.to_owned(), json!(CANARY)))
-    .collect();
-    object["metadata"]["annotations"] = Value::Object(annotations);
-    assert!(generator.planted >= least, "only {} canaries were planted", generator.planted);
+/// `unions` are the paths of objects whose properties exclude each other.
+fn check<T: DeserializeOwned + Project + JsonSchema>(least: usize, unions: &[&str], allowed: &[Vec<String>]) {
+    let mut found = BTreeSet::new();
+    let amounts = How { words: WORDS, amounts: true, only: None };
+    let whole = look::<T>(amounts, &mut found);
+    assert!(whole.len() >= least, "{:?}: only {} texts were planted", T::KIND, whole.len());
+    // Words and amounts that are none are told of without themselves.
+    look::<T>(How { words: CLAIM, ..amounts }, &mut found);
+    look::<T>(How { words: WORDS, ..How::default() }, &mut found);
+    look::<T>(How { words: CLAIM, ..How::default() }, &mut found);
+    for at in unions {
+        let properties = &whole.properties[*at];
+        assert!(properties.len() > 5, "{at}");
+        for property in properties {
+            look::<T>(How { only: Some((at, property)), ..amounts }, &mut found);
+        }
+    }
+    let allowed: BTreeSet<String> = allowed.iter().flatten().cloned().collect();
+    let leaked: Vec<&String> = found.difference(&allowed).collect();
+    let missed: Vec<&String> = allowed.difference(&found).collect();
+    assert!(leaked.is_empty(), "{:?} keeps what it shall not: {leaked:#?}", T::KIND);
+    assert!(missed.is_empty(), "{:?} does not keep what is permitted: {missed:#?}", T::KIND);
+}
 
-    let text = serde_json::to_string(&object).unwrap();
-    let projected = serde_json::from_str::<T>(&text).unwrap().project().unwrap();
-    let bytes = journal_schema::codec::to_bytes(&projected.object).unwrap();
-    let encoded = String::from_utf8_lossy(&bytes);
-    let hits: Vec<_> = encoded.match_indices(CANARY).map(|(at, _)| &encoded[at.saturating_sub(60)..at + 12]).collect();
-    assert!(hits.is_empty(), "{:?}: {hits:#?}", T::KIND);
-    assert!(encoded.contains("permitted"), "{:?}: the permitted texts are kept", T::KIND);
-    assert_eq!(projected.faults, [], "{:?}", T::KIND);
+fn below(at: &str, paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| format!("{at}.{path}")).collect()
+}
+
+fn metadata(paths: &[&str]) -> Vec<String> {
+    let labels = below("metadata", &["labels.<key>", "labels.<value>"]);
+    [below("metadata", paths), labels].concat()
+}
+
+const NAMED: &[&str] = &["name", "namespace", "uid"];
+const OWNED: &[&str] = &["name", "namespace", "uid", "ownerReferences[].name", "ownerReferences[].uid"];
+
+fn selector(at: &str) -> Vec<String> {
+    below(at, &["matchLabels.<key>", "matchLabels.<value>", "matchExpressions[].key", "matchExpressions[].values[]"])
+}
+
+fn node_term(at: &str) -> Vec<String> {
+    below(at, &["matchExpressions[].key", "matchExpressions[].values[]", "matchFields[].key", "matchFields[].values[]"])
+}
+
+fn pod_term(at: &str) -> Vec<String> {
+    let selectors = [selector(&format!("{at}.labelSelector")), selector(&format!("{at}.namespaceSelector"))];
+    [below(at, &["namespaces[]", "topologyKey"]), selectors.concat()].concat()
+}
+
+fn pod_spec(at: &str) -> Vec<String> {
+    let mut all = below(
+        at,
+        &[
+            "nodeSelector.<key>",
+            "nodeSelector.<value>",
+            "tolerations[].key",
+            "tolerations[].value",
+            "schedulerName",
+            "topologySpreadConstraints[].topologyKey",
+            "volumes[].name",
+            "volumes[].persistentVolumeClaim.claimName",
+            // Names of resources.
+            "overhead.<key>",
+            "resources.requests.<key>",
+            "resources.limits.<key>",
+        ],
+    );
+    all.extend(selector(&format!("{at}.topologySpreadConstraints[].labelSelector")));
+    for containers in ["containers[]", "initContainers[]"] {
+        let of = ["name", "ports[].hostIP", "ports[].protocol", "resources.requests.<key>", "resources.limits.<key>"];
+        all.extend(below(&format!("{at}.{containers}"), &of));
+    }
+    let (required, preferred) =
+        ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution");
+    let node = format!("{at}.affinity.nodeAffinity");
+    all.extend(node_term(&format!("{node}.{required}.nodeSelectorTerms[]")));
+    all.extend(node_term(&format!("{node}.{preferred}[].preference")));
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        all.extend(pod_term(&format!("{at}.affinity.{kind}.{required}[]")));
+        all.extend(pod_term(&format!("{at}.affinity.{kind}.{preferred}[].podAffinityTerm")));
+    }
+    all
+}
+
+fn workload() -> Vec<String> {
+    let labels = below("spec.template.metadata", &["labels.<key>", "labels.<value>"]);
+    [below("metadata", OWNED), selector("spec.selector"), labels, pod_spec("spec.template.spec")].concat()
 }
 
 #[test]
-fn no_other_string_of_an_object_gets_into_its_fact() {
-    check::<Pod>(300);
-    check::<Node>(20);
-    check::<Namespace>(5);
-    check::<Deployment>(200);
-    check::<ReplicaSet>(200);
-    check::<StatefulSet>(200);
-    check::<DaemonSet>(200);
-    check::<PodDisruptionBudget>(5);
-    check::<HorizontalPodAutoscaler>(10);
-    check::<PersistentVolumeClaim>(10);
-    check::<PersistentVolume>(40);
-    check::<CSINode>(5);
+fn of_a_pod_its_journal_keeps_what_is_permitted_and_nothing_else() {
+    let resources = ["resources.requests.<key>", "allocatedResources.<key>"];
+    let statuses =
+        [below("status.containerStatuses[]", &resources), below("status.initContainerStatuses[]", &resources)];
+    let own = vec!["spec.nodeName".to_owned()];
+    check::<Pod>(500, &["spec.volumes[]"], &[metadata(OWNED), pod_spec("spec"), own, statuses.concat()]);
+}
+
+#[test]
+fn of_a_workload_its_journal_keeps_what_is_permitted_and_nothing_else() {
+    let volumes = &["spec.template.spec.volumes[]"];
+    check::<Deployment>(400, volumes, &[workload()]);
+    check::<ReplicaSet>(400, volumes, &[workload()]);
+    check::<DaemonSet>(400, volumes, &[workload()]);
+    let claims = vec!["spec.volumeClaimTemplates[].metadata.name".to_owned()];
+    check::<StatefulSet>(400, volumes, &[workload(), claims]);
+}
+
+#[test]
+fn of_other_objects_their_journal_keeps_what_is_permitted_and_nothing_else() {
+    let node = ["taints[].key", "taints[].value", "providerID"];
+    let allocatable = vec!["status.allocatable.<key>".to_owned()];
+    check::<Node>(60, &[], &[metadata(&["name", "uid"]), below("spec", &node), allocatable]);
+    check::<Namespace>(20, &[], &[metadata(&["name"])]);
+    check::<CSINode>(20, &[], &[below("metadata", &["name"]), below("spec", &["drivers[].name"])]);
+    let named = || below("metadata", NAMED);
+    check::<PodDisruptionBudget>(20, &[], &[named(), selector("spec.selector")]);
+    check::<HorizontalPodAutoscaler>(60, &[], &[named(), below("spec", &["scaleTargetRef.name"])]);
+    check::<PersistentVolumeClaim>(20, &[], &[named(), below("spec", &["volumeName", "storageClassName"])]);
+    let volume = [below("metadata", &["name", "uid"]), below("spec", &["csi.driver"])];
+    let terms = node_term("spec.nodeAffinity.required.nodeSelectorTerms[]");
+    check::<PersistentVolume>(80, &["spec"], &[volume.concat(), terms]);
 }

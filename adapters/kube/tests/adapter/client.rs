@@ -1,13 +1,9 @@
-//! Kubeconfigs that cannot be used, and permissions that are missing.
+//! Kubeconfigs that cannot be used.
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use adapter_kube::client::{Access, ErrorClass, Target, connect, needed, preflight};
-use http::Method;
-use serde_json::json;
-
-use crate::mock::{Fault, Server};
+use adapter_kube::client::{ErrorClass, Target, connect};
 
 async fn refused(text: &str, context: Option<&str>) -> (ErrorClass, String) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -43,28 +39,4 @@ async fn a_server_that_does_not_answer_is_unreachable() {
     let (class, text) = refused(CONFIG, None).await;
     assert_eq!(class, ErrorClass::Unreachable);
     assert!(text.starts_with("http://127.0.0.1:1/ does not answer: Connection refused"), "{text}");
-}
-
-#[tokio::test]
-async fn missing_permissions_are_named_by_verb_and_resource() {
-    let server = Server::default();
-    let wanted = needed(Access::Act, "kinema");
-    // The mock answers in order; the third, fifteenth and last are refused.
-    for at in 0..wanted.len() {
-        let allowed = !(at == 2 || at == wanted.len() - 1);
-        server.fault(Method::POST, Fault::Status(201, json!({"status": {"allowed": allowed}})));
-    }
-    let missing = preflight(&server.client(), wanted).await.unwrap();
-    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    assert_eq!(missing, ["list pods", "update leases.coordination.k8s.io in namespace kinema"]);
-    assert_eq!(server.seen()[0].body["spec"]["resourceAttributes"]["verb"], "list");
-}
-
-#[test]
-fn looking_needs_no_verb_that_changes() {
-    let verbs: Vec<_> = needed(Access::Observe, "kinema").iter().map(|permission| permission.verb).collect();
-    assert!(verbs.iter().all(|verb| *verb == "list"));
-    let act = needed(Access::Act, "kinema");
-    assert!(act.iter().any(|permission| permission.to_string() == "create pods/eviction"));
-    assert!(!act.iter().any(|permission| permission.verb == "delete"), "pods and nodes are never deleted");
 }

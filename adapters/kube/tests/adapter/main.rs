@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 mod canary;
+mod canary_effects;
 mod client;
 mod file;
 mod file_limits;
 mod lease;
 mod mock;
 mod perform;
+mod planted;
 mod project;
+mod rights;
 mod watch;
