@@ -18,10 +18,22 @@ pub(crate) struct Envelope<'a> {
     #[serde(default, borrow)]
     pub(crate) data: Option<Data<'a>>,
     #[serde(default, rename = "errorType")]
-    pub(crate) error_type: Option<String>,
+    error_type: Option<String>,
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }
+
+impl Envelope<'_> {
+    /// The error's type: a word of Prometheus's own, never a text.
+    pub(crate) fn error_type(&self) -> Option<&str> {
+        let word = |kind: &&str| kind.len() <= 32 && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        self.error_type.as_deref().filter(word)
+    }
+}
+
+/// More containers than were counted before: a row is made for each, however short the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
 
 #[derive(Deserialize)]
 pub(crate) struct Data<'a> {
@@ -51,6 +63,8 @@ struct Labels {
 
 /// A container's place in the sort order of a window.
 pub(crate) type Container = (Key, Name);
+/// Values by container, each on the grid.
+pub(crate) type Rows<T> = BTreeMap<Container, Vec<Option<T>>>;
 
 impl Data<'_> {
     /// The number that an instant query of one value gave; zero when it gave none.
@@ -61,12 +75,13 @@ impl Data<'_> {
     }
 
     /// Values by container, each on the grid; and how many series were left out because their
-    /// labels name no container or too long a one.
+    /// labels name no container or too long a one. At most `most` containers.
     pub(crate) fn on_grid<T: Copy>(
         &self,
         grid: &Grid,
+        most: u64,
         read: impl Fn(f64) -> Option<T>,
-    ) -> (BTreeMap<Container, Vec<Option<T>>>, u32) {
+    ) -> Result<(Rows<T>, u32), TooMany> {
         let (mut all, mut left_out) = (BTreeMap::new(), 0);
         for series in &self.result {
             let Some(container) = series.metric.container() else {
@@ -79,8 +94,11 @@ impl Data<'_> {
                     row[index] = read(value);
                 }
             }
+            if all.len() as u64 > most {
+                return Err(TooMany);
+            }
         }
-        (all, left_out)
+        Ok((all, left_out))
     }
 }
 

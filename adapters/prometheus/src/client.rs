@@ -196,7 +196,11 @@ impl Prometheus {
             query = query.header(AUTHORIZATION, token.clone());
         }
         let body = self.read(query.post_raw().await.map_err(|error| unanswered(&error))?).await?;
-        let (rows, left_out) = parse(&body, warnings)?.on_grid(grid, value);
+        let most = self.config.max_series;
+        let (rows, left_out) = parse(&body, warnings)?.on_grid(grid, most, value).map_err(|_| {
+            let what = format!("the answer has more containers than the {most} that are allowed, and than it counted");
+            failed(FailureClass::Refused, FailureCode::Invalid, &what)
+        })?;
         if left_out > 0 {
             warnings.push(Name::truncated(format!("{left_out} series name no container and were left out")));
         }
@@ -217,15 +221,12 @@ impl Prometheus {
         if status == 200 {
             return Ok(body);
         }
-        let kind = serde_json::from_slice::<Envelope<'_>>(&body).ok().and_then(|envelope| envelope.error_type);
-        // Only a word of Prometheus's own is repeated, never a text.
-        let kind =
-            kind.filter(|kind| kind.len() <= 32 && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-        Err(by_status(status, kind.as_deref().unwrap_or("")))
+        let envelope = serde_json::from_slice::<Envelope<'_>>(&body).ok();
+        Err(by_status(status, envelope.as_ref().and_then(Envelope::error_type).unwrap_or("")))
     }
 }
 
-fn parse<'a>(body: &'a [u8], warnings: &mut Vec<Name>) -> Result<Data<'a>, Failure> {
+pub(crate) fn parse<'a>(body: &'a [u8], warnings: &mut Vec<Name>) -> Result<Data<'a>, Failure> {
     let unreadable = || {
         failed(
             FailureClass::Refused,
@@ -235,7 +236,7 @@ fn parse<'a>(body: &'a [u8], warnings: &mut Vec<Name>) -> Result<Data<'a>, Failu
     };
     let envelope: Envelope<'a> = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if envelope.status != "success" {
-        return Err(by_status(200, envelope.error_type.as_deref().unwrap_or("error")));
+        return Err(by_status(200, envelope.error_type().unwrap_or("error")));
     }
     warnings.extend(envelope.warnings.iter().map(Name::truncated));
     envelope.data.ok_or_else(unreadable)

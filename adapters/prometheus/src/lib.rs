@@ -12,6 +12,8 @@
 mod answer;
 mod client;
 mod failure;
+#[cfg(test)]
+mod hostile_test;
 mod query;
 
 pub use client::{Config, ConnectError, Prometheus};

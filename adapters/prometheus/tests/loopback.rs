@@ -187,6 +187,26 @@ async fn a_flood_of_series_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_server_that_lies_about_the_number_of_its_series_is_not_believed() {
+    let many: Vec<String> = (0..50).map(|at| series(&format!("p{at}"), r#"[880,"1"]"#)).collect();
+    let lie = Canned { cpu: success(&many.join(",")), ..Canned::default() };
+    let failure = failure_of(Config { max_series: 49, ..Config::new(serve(lie).await) }).await;
+    assert_eq!(about(&failure), (FailureClass::Refused, FailureCode::Invalid));
+    assert!(failure.message.contains("more containers than the 49 that are allowed"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn of_an_error_only_a_word_is_repeated() {
+    let error = |kind: &str| format!(r#"{{"status":"error","errorType":"{kind}"}}"#);
+    for status in [200, 400] {
+        for (kind, kept) in [("bad_data", true), ("a secret text", false), ("Secret", false)] {
+            let failure = failure(Canned { status, cpu_count: error(kind), ..Canned::default() }).await;
+            assert_eq!(failure.message.contains(kind), kept, "{status}: {}", failure.message);
+        }
+    }
+}
+
+#[tokio::test]
 async fn refusals_are_told_apart() {
     use FailureClass::{Refused, Retryable};
     use FailureCode::{Forbidden, Invalid, NotFound, Throttled, Timeout, Unavailable};
