@@ -87,6 +87,9 @@ fn a_capture_holds_the_same_entries_and_is_imported_again() {
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     assert_eq!(entries(&imported), entries(journal));
     assert_eq!(kinema(&["journal", "import", &capture, "--into", &imported]).code, 1, "nothing is overwritten");
+    // A stranger's journal is looked at, never carried on: before anything is connected.
+    let ran = kinema(&["run", "--journal", &imported, "--listen", "127.0.0.1:0", "--kubeconfig", "/nowhere"]);
+    assert!(ran.code != 0 && ran.err.contains("give kinema run a directory of its own"), "{}", ran.transcript());
 }
 
 #[test]
