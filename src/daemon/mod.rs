@@ -26,6 +26,7 @@ use adapter_google_cloud::{BillingConfig, Config as CloudConfig, Credentials, Go
 use adapter_kube::client::{Clients, connect};
 use adapter_kube::lease::{Attempt, Elector, Lost};
 use adapter_kube::perform::{Performer, Reporter};
+use adapter_kube::rights::Enrolled;
 use adapter_prices::Catalogue;
 use adapter_prometheus::{Config as PrometheusConfig, Prometheus};
 use driver::{Driver, Identity};
@@ -119,7 +120,7 @@ impl Daemon {
         self.runtime.block_on(async { self.listen(streams).await })?;
         self.runtime.spawn(signals(shared.clone()));
 
-        let clients = self.runtime.block_on(async { self.cluster(streams).await })?;
+        let (clients, enrolled) = self.runtime.block_on(async { self.cluster(streams).await })?;
         let cloud = self.runtime.block_on(async { self.cloud(catalogue).await })?;
         let Some((mut elector, epoch)) = self.runtime.block_on(self.elect(&journal, &clients, streams))? else {
             return Ok(self.ended(streams));
@@ -137,7 +138,8 @@ impl Daemon {
         });
 
         let (watched, watches) = mpsc::channel(NEWS);
-        let _watching = self.runtime.block_on(async { adapter_kube::watch::watch_all(&clients.watches, &watched) });
+        let _watching =
+            self.runtime.block_on(async { adapter_kube::watch::watch_all(&clients.watches, &watched, &enrolled) });
         drop(watched);
         self.runtime.spawn(reload::watch(Arc::clone(settings), shared.clone()));
 
@@ -230,11 +232,11 @@ impl Daemon {
         Ok(())
     }
 
-    async fn cluster(&self, streams: &mut Streams) -> Result<Clients, Problem> {
+    async fn cluster(&self, streams: &mut Streams) -> Result<(Clients, Arc<Enrolled>), Problem> {
         let clients = connect(&self.settings.cluster).await.map_err(|error| cluster_access::problem(&error))?;
         streams.say(format!("Cluster {} {}", clients.server, clients.version));
-        rights::check(&self.settings, &clients).await?;
-        Ok(clients)
+        let enrolled = rights::check(&self.settings, &clients).await?;
+        Ok((clients, Arc::new(enrolled)))
     }
 
     async fn cloud(&self, catalogue: Catalogue) -> Result<Option<GoogleCloud>, Problem> {

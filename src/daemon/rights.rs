@@ -1,7 +1,7 @@
 //! Whether the account may do what the mode asks, before anything else is tried.
 
 use adapter_kube::client::Clients;
-use adapter_kube::rights::{Access, Own, enrolled, needed, preflight};
+use adapter_kube::rights::{Access, Enrolled, Own, enrolled, needed, preflight};
 use journal_schema::policy::Mode;
 
 use super::settings::Settings;
@@ -12,8 +12,8 @@ use crate::exit::Problem;
 const NAMED: usize = 10;
 
 /// Refuses an account that cannot do what the mode asks. Where it may move pods is the operator's
-/// choice, namespace by namespace; only nowhere is a mistake.
-pub(super) async fn check(settings: &Settings, clients: &Clients) -> Result<(), Problem> {
+/// choice, namespace by namespace, and is told; only nowhere is a mistake.
+pub(super) async fn check(settings: &Settings, clients: &Clients) -> Result<Enrolled, Problem> {
     let unanswered = |failure| cluster_access::unanswered(&clients.server, &failure);
     let access = if settings.policy.mode == Mode::Recommend { Access::Observe } else { Access::Act };
     let namespace = settings.own_pod.as_ref().map_or(clients.namespace.as_str(), |pod| pod.namespace.as_str());
@@ -23,7 +23,7 @@ pub(super) async fn check(settings: &Settings, clients: &Clients) -> Result<(), 
         return Err(cluster_access::forbidden(&missing));
     }
     if access != Access::Act {
-        return Ok(());
+        return Ok(Enrolled::default());
     }
     let enrolled = enrolled(&clients.requests).await.map_err(unanswered)?;
     if !enrolled.missing.is_empty() && enrolled.complete.is_empty() {
@@ -33,10 +33,10 @@ pub(super) async fn check(settings: &Settings, clients: &Clients) -> Result<(), 
         let named: Vec<&str> = enrolled.incomplete.iter().map(String::as_str).take(NAMED).collect();
         tracing::warn!(
             namespaces = enrolled.incomplete.len(),
-            "no right to move the pods of {}{}: their nodes stay; bind the right there, or label them kinema.dev/exclude=true",
+            "no right to move the pods of {}{}: they are left where they are; bind the right there and start again",
             named.join(", "),
             if enrolled.incomplete.len() > NAMED { ", …" } else { "" }
         );
     }
-    Ok(())
+    Ok(enrolled)
 }

@@ -1,6 +1,7 @@
 //! One look at a live cluster and its metrics, read-only.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_kube::client::{Target, connect};
@@ -47,7 +48,7 @@ pub(super) fn read(args: &KubeArgs, now: Option<Timestamp>) -> Result<Seen, Prob
             return Err(cluster_access::forbidden(&missing));
         }
         let (sender, mut events) = mpsc::channel(BUFFER);
-        let mut watching = watch_all(&clients.watches, &sender);
+        let mut watching = watch_all(&clients.watches, &sender, &Arc::default());
         drop(sender);
         let mut lists = Lists::default();
         let complete = lists.fill(&mut events).await;

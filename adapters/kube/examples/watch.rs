@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("not permitted: {permission}");
     }
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1024);
-    let tasks = watch_all(&clients.watches, &sender);
+    let tasks = watch_all(&clients.watches, &sender, &std::sync::Arc::default());
     let began = Instant::now();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut finished = 0;

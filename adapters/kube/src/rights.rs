@@ -175,7 +175,7 @@ async fn allowed(rest: &Rest, permission: &Permission) -> Result<bool, Failure> 
     Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
 }
 
-/// In which namespaces this account may move pods.
+/// In which namespaces this account may move pods; by default in all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enrolled {
     /// All of [`to_move`] is given there.
@@ -184,6 +184,13 @@ pub struct Enrolled {
     pub incomplete: Vec<String>,
     /// What is missing, where the whole cluster is asked about at once; empty: every namespace is enrolled.
     pub missing: Vec<Permission>,
+}
+
+impl Enrolled {
+    /// Whether pods of a namespace may be moved. One that came after the question may not.
+    pub fn may_move(&self, namespace: &str) -> bool {
+        self.missing.is_empty() || self.complete.iter().any(|name| name == namespace)
+    }
 }
 
 /// Asks where the account may move pods: everywhere, or namespace by namespace.

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 
 use crate::failure::classify;
 use crate::project::{Project, meta};
+use crate::rights::Enrolled;
 
 /// Objects per page of a list. Pages are the peak of the memory: with 500 each, the lists of 1,000
 /// nodes and 10,000 pods took 124 MiB.
@@ -52,10 +54,12 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 
 /// Watches every kind of [`Kind::ALL`] until the set is dropped or the receiver is gone. The
 /// channel's bound is the only buffer: a slow consumer slows the watches down.
-pub fn watch_all(client: &Client, events: &Sender<WatchEvent>) -> JoinSet<()> {
+///
+/// A namespace that is not enrolled is shown as opted out: nothing can be moved there.
+pub fn watch_all(client: &Client, events: &Sender<WatchEvent>, enrolled: &Arc<Enrolled>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for kind in Kind::ALL {
-        let (client, events) = (client.clone(), events.clone());
+        let (client, events) = (client.clone(), Out { events: events.clone(), enrolled: Arc::clone(enrolled) });
         match kind {
             Kind::Node => tasks.spawn(watch_kind::<Node>(client, events)),
             Kind::Pod => tasks.spawn(watch_kind::<Pod>(client, events)),
@@ -106,19 +110,28 @@ impl Pauses {
     }
 }
 
+/// Where facts go, and what is known of them beside the object.
+struct Out {
+    events: Sender<WatchEvent>,
+    enrolled: Arc<Enrolled>,
+}
+
 /// One kind's watch.
 struct Watcher<T> {
     api: Api<T>,
-    events: Sender<WatchEvent>,
+    out: Out,
     /// A hash of every fact that was sent, to hold back updates that change nothing.
     known: HashMap<Key, u64>,
     version: String,
 }
 
 /// The projected object; `None` when it cannot even be named, which no API server's object is.
-fn fact<T: Project>(object: &T) -> Option<Object> {
+fn fact<T: Project>(object: &T, enrolled: &Enrolled) -> Option<Object> {
     match object.project() {
-        Ok(projected) => {
+        Ok(mut projected) => {
+            if let Object::Namespace(namespace) = &mut projected.object {
+                namespace.excluded |= !enrolled.may_move(&namespace.name);
+            }
             for fault in &projected.faults {
                 tracing::warn!(kind = T::KIND.as_str(), object = %projected.object.key(), field = %fault.field, "field cannot be read: the object stays where it is");
             }
@@ -140,11 +153,11 @@ fn hashed(object: &Object) -> u64 {
     hasher.finish()
 }
 
-async fn watch_kind<T>(client: Client, events: Sender<WatchEvent>)
+async fn watch_kind<T>(client: Client, out: Out)
 where
     T: Resource<DynamicType = ()> + Project + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
-    let watcher = Watcher::<T> { api: Api::all(client), events, known: HashMap::new(), version: String::new() };
+    let watcher = Watcher::<T> { api: Api::all(client), out, known: HashMap::new(), version: String::new() };
     // The only way out is that nobody listens any more.
     let Err(Gone) = watcher.run().await;
 }
@@ -154,7 +167,7 @@ where
     T: Resource<DynamicType = ()> + Project + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
 {
     async fn send(&self, event: WatchEvent) -> Result<(), Gone> {
-        self.events.send(event).await.map_err(|_| Gone)
+        self.out.events.send(event).await.map_err(|_| Gone)
     }
 
     async fn run(mut self) -> Result<std::convert::Infallible, Gone> {
@@ -191,7 +204,7 @@ where
             };
             let metadata = page.metadata;
             for object in page.items {
-                let Some(fact) = fact(&object) else { continue };
+                let Some(fact) = fact(&object, &self.out.enrolled) else { continue };
                 drop(object);
                 self.known.insert(fact.key(), hashed(&fact));
                 self.send(WatchEvent::Listed(fact)).await?;
@@ -275,7 +288,7 @@ where
         let object = match event {
             Raw::Added(object) | Raw::Modified(object) => {
                 self.version_of(&object);
-                if let Some(fact) = fact(&object) {
+                if let Some(fact) = fact(&object, &self.out.enrolled) {
                     drop(object);
                     let hash = hashed(&fact);
                     if self.known.insert(fact.key(), hash) != Some(hash) {

@@ -15,5 +15,6 @@ ALL = {
     "stock-out": refusals.stock_out,
     "node-never-joins": refusals.never_joins,
     "least-privilege": rights.least_privilege,
+    "namespace-not-enrolled": rights.not_enrolled,
     "api-server-restarts-and-watches-expire": servers.restart_and_expire,
 }

@@ -212,6 +212,45 @@ def least_privilege(scenario):
             plane.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", str(RBAC / name), check=False)
 
 
+def not_enrolled(scenario):
+    """Of two namespaces one is enrolled: the pods of the other are left where they are, and nothing of them is even tried."""
+    plane = scenario.plane
+    scenario.start_cloud(pools("e2-standard-4", 1))
+    ours, theirs = scenario.namespace("e2e-enrolled"), scenario.namespace("e2e-not-enrolled")
+    nodes = sorted(node["metadata"]["name"] for node in plane.objects("nodes"))
+    for namespace, closed in ((theirs, nodes[2:]), (ours, nodes[:2])):
+        plane.kubectl("cordon", *closed)
+        plane.apply(*(deployment(namespace, f"web-{index}", 2, "300m", "256Mi") for index in range(2)))
+        scenario.wait_workloads()
+        plane.kubectl("uncordon", *closed)
+    for name in ("observe.yaml", "admission.yaml", "act.yaml"):
+        plane.kubectl("apply", "-f", str(RBAC / name))
+    plane.kubectl("apply", "-n", ours, "-f", str(RBAC / "enrol.yaml"))
+    scenario.namespaces.append("kinema")
+    try:
+        scenario.remember()
+        before = {pod["metadata"]["uid"] for pod in plane.objects("pods", "-n", theirs)}
+        begun = len(plane.requests())
+        daemon = scenario.daemon(changes={"lease": {"namespace": "kinema"}})
+        daemon.kubeconfig = plane.account()
+        daemon.start()
+        last = daemon.wait_result({"Applied", "RolledBack"}, 180)
+        scenario.check("the iteration was applied", last["result"] == "Applied" and last["podsMoved"] > 0, f"{last}")
+        scenario.wait_workloads()
+        scenario.finish(daemon)
+        now = {pod["metadata"]["uid"] for pod in plane.objects("pods", "-n", theirs)}
+        scenario.check("no pod of the other namespace was moved", now == before)
+        events = plane.requests(begun)
+        scenario.check("nothing was tried there", theirs not in {where for *_, where in writes(events)}, f"{writes(events)}")
+        refused = [event for event in events if event["responseStatus"]["code"] == 403]
+        scenario.check("nothing was refused", not refused, f"{refused[:3]}")
+        said = (scenario.work / "kinema-a.log").read_text()
+        scenario.check("the log says so at the start", "no right to move the pods of" in said and theirs in said, said)
+    finally:
+        for name in ("act.yaml", "admission.yaml", "observe.yaml"):
+            plane.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", str(RBAC / name), check=False)
+
+
 def as_one(given, events, first, later):
     """Both namespaces as one: each is enrolled for every way of moving, and shows only some."""
     for event in events:

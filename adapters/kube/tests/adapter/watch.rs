@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use adapter_kube::rights::{Enrolled, to_move};
 use adapter_kube::watch::watch_all;
 use http::{Request, Response};
 use journal_schema::event::WatchEvent;
-use journal_schema::facts::Kind;
+use journal_schema::facts::{Kind, Object};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -71,10 +72,15 @@ fn client(script: &Script, queries: &Queries) -> Client {
 
 /// Runs the script for a while; the events about namespaces in words, and the queries.
 async fn run(steps: Vec<Step>, span: Duration) -> (Vec<String>, Vec<String>) {
+    run_within(Enrolled::default(), steps, span).await
+}
+
+/// The same of an account that may move pods here and there only.
+async fn run_within(enrolled: Enrolled, steps: Vec<Step>, span: Duration) -> (Vec<String>, Vec<String>) {
     let script: Script = Arc::new(Mutex::new(steps.into()));
     let queries = Queries::default();
     let (sender, mut receiver) = mpsc::channel(8);
-    let tasks = watch_all(&client(&script, &queries), &sender);
+    let tasks = watch_all(&client(&script, &queries), &sender, &Arc::new(enrolled));
     let mut words = Vec::new();
     let end = tokio::time::Instant::now() + span;
     while let Ok(Some(event)) = tokio::time::timeout_at(end, receiver.recv()).await {
@@ -83,6 +89,8 @@ async fn run(steps: Vec<Step>, span: Duration) -> (Vec<String>, Vec<String>) {
             WatchEvent::RelistFinished { kind: Kind::Namespace } => "finished".to_owned(),
             WatchEvent::Interrupted { kind: Kind::Namespace } => "interrupted".to_owned(),
             WatchEvent::Deleted { kind: Kind::Namespace, key } => format!("deleted {key}"),
+            WatchEvent::Listed(Object::Namespace(fact)) if fact.excluded => format!("opted out {}", fact.name),
+            WatchEvent::Applied(Object::Namespace(fact)) if fact.excluded => format!("opted out {}", fact.name),
             WatchEvent::Listed(object) => format!("listed {}", object.key()),
             WatchEvent::Applied(object) => format!("applied {}", object.key()),
             _ => continue,
@@ -186,4 +194,16 @@ async fn an_answer_that_cannot_be_read_is_not_skipped() {
     let steps = vec![Step::List(&["a"], "5", ""), Step::Watch(vec![odd]), Step::List(&["a"], "6", "")];
     let (words, _) = run(steps, Duration::from_secs(5)).await;
     assert_eq!(words, ["started", "listed a", "finished", "interrupted", "started", "listed a", "finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_not_enrolled_is_opted_out_also_when_it_comes_later() {
+    let enrolled =
+        || Enrolled { complete: vec!["a".to_owned()], incomplete: vec!["b".to_owned()], missing: to_move(None) };
+    let steps = || vec![Step::List(&["a", "b"], "3", ""), Step::Watch(vec![event("ADDED", &namespace("c", "1", "4"))])];
+    let (words, _) = run_within(enrolled(), steps(), Duration::from_secs(5)).await;
+    assert_eq!(words, ["started", "listed a", "opted out b", "finished", "opted out c"]);
+    let everywhere = Enrolled { missing: Vec::new(), ..enrolled() };
+    let (words, _) = run_within(everywhere, steps(), Duration::from_secs(5)).await;
+    assert_eq!(words, ["started", "listed a", "listed b", "finished", "applied c"]);
 }
