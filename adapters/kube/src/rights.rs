@@ -180,7 +180,7 @@ async fn allowed(rest: &Rest, permission: &Permission) -> Result<bool, Failure> 
 pub struct Enrolled {
     /// All of [`to_move`] is given there.
     pub complete: Vec<String>,
-    /// Something is missing there. Those that are opted out by `kinema.dev/exclude` are not asked about.
+    /// Something is missing there, and they are not opted out by `kinema.dev/exclude`.
     pub incomplete: Vec<String>,
     /// What is missing, where the whole cluster is asked about at once; empty: every namespace is enrolled.
     pub missing: Vec<Permission>,
@@ -203,15 +203,13 @@ pub async fn enrolled(client: &Client) -> Result<Enrolled, Failure> {
     let rest = Rest::new(client.clone(), READ_TIMEOUT);
     let list = rest.get("/api/v1/namespaces").await.map_err(|error| error.classed(false))?;
     for item in list.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
-        let fact = Namespace::deserialize(item).ok().and_then(|namespace| namespace.project().ok());
-        if matches!(fact.map(|fact| fact.object), Some(Object::Namespace(fact)) if fact.excluded) {
-            continue;
-        }
         let name = text(item, "/metadata/name").to_owned();
         let asked: Vec<Permission> = enrolled.missing.iter().map(|one| one.clone().within(&name)).collect();
+        let fact = Namespace::deserialize(item).ok().and_then(|namespace| namespace.project().ok());
+        let opted_out = matches!(fact.map(|fact| fact.object), Some(Object::Namespace(fact)) if fact.excluded);
         if preflight(client, asked).await?.is_empty() {
             enrolled.complete.push(name);
-        } else {
+        } else if !opted_out {
             enrolled.incomplete.push(name);
         }
     }

@@ -38,7 +38,7 @@ async fn missing_permissions_are_named_by_verb_and_resource() {
 }
 
 #[tokio::test]
-async fn namespaces_that_are_opted_out_are_not_asked_about() {
+async fn namespaces_are_enrolled_or_not_and_those_that_are_opted_out_are_not_missed() {
     let everywhere = to_move(None).len();
     let server = Server::default();
     (0..everywhere).for_each(|_| review(&server, true));
@@ -51,19 +51,21 @@ async fn namespaces_that_are_opted_out_are_not_asked_about() {
         namespace("shop", json!({})),
         namespace("bank", json!({})),
         namespace("kube-system", json!({"kinema.dev/exclude": "true"})),
+        namespace("later", json!({"kinema.dev/exclude": "true"})),
     ];
     server.fault(Method::GET, Fault::Status(200, json!({"kind": "NamespaceList", "items": items})));
     (0..everywhere).for_each(|at| review(&server, at != 1 && at != 2));
-    for allowed in [true, true, true, false] {
+    for allowed in [true, true, true, false, false, false, true, true] {
         review(&server, allowed);
     }
     let found = enrolled(&server.client()).await.unwrap();
-    assert_eq!((found.complete, found.incomplete), (vec!["shop".to_owned()], vec!["bank".to_owned()]));
+    assert_eq!(
+        (found.complete, found.incomplete),
+        (vec!["shop".to_owned(), "later".to_owned()], vec!["bank".to_owned()])
+    );
     let missing: Vec<String> = found.missing.iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["patch pods", "create pods/eviction"]);
-    let asked = server.seen();
-    let last = asked.last().unwrap();
-    assert_eq!(last.body["spec"]["resourceAttributes"]["namespace"], "bank");
+    assert_eq!(server.seen().last().unwrap().body["spec"]["resourceAttributes"]["namespace"], "later");
 }
 
 #[test]
