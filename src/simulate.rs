@@ -9,6 +9,7 @@ use journal_schema::entry::Entry;
 use journal_schema::plan::Planned;
 use journal_schema::units::{Millis, Timestamp};
 use simulator::Scenario;
+use simulator::prove::{Repro, swarm};
 use simulator::runner::{Crashes, Ending, Place, Progress, RunError, RunOptions, SimulationReport, run_with};
 use simulator::scenario::Expected;
 
@@ -34,6 +35,9 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
         streams.bytes(scenario::print(&scenario::find(given, args.seed)?)?.as_bytes())?;
         return Ok(Exit::Done);
     }
+    if let Some(file) = &args.repro {
+        return repro(file, args, streams);
+    }
     if args.crashes > CRASHES_MAX {
         return Err(Problem::new(Exit::Usage, format!("--crashes {} is more than {CRASHES_MAX}", args.crashes)));
     }
@@ -57,7 +61,7 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
             ..Crashes::default()
         },
         directory: Some(directory.clone()),
-        iterations: 1,
+        ..RunOptions::default()
     };
     let mut story = Story { flushes: args.flushes, ..Story::default() };
     let mut trouble = None;
@@ -83,6 +87,52 @@ pub(crate) fn command(args: &SimulateArgs, streams: &mut Streams) -> Result<Exit
         return Ok(Exit::Difference);
     }
     Ok(if well { Exit::Done } else { Exit::Failed })
+}
+
+/// Runs a case that once went wrong.
+fn repro(file: &Path, args: &SimulateArgs, streams: &mut Streams) -> Result<Exit, Problem> {
+    let wrong = |what: &str| Problem::new(Exit::Config, format!("{}: {what}", file.display()));
+    let text = std::fs::read(file).map_err(|error| wrong("the file cannot be read").because(&error))?;
+    let repro = Repro::read(&text).map_err(|error| {
+        wrong("this is no repro")
+            .because(&error)
+            .fix("`cargo run -p simulator --release -- prove --save DIR` writes them")
+    })?;
+    let verdict = repro.judge();
+    let report = verdict.run.as_ref().map(|(report, _)| report);
+    match args.output.output {
+        Format::Text => {
+            streams.line(format!("{}, found by {}.", swarm::options(&repro.case), repro.found_by))?;
+            if !repro.note.is_empty() {
+                streams.line(&repro.note)?;
+            }
+            for complaint in &repro.complaints {
+                streams.line(format!("  was wrong: {complaint}"))?;
+            }
+            if let Some(report) = report {
+                let took = Millis::from_secs(report.virtual_seconds);
+                streams.line(format!("It ends {:?} after {took} of virtual time.", report.ending))?;
+            }
+            for complaint in &verdict.complaints {
+                streams.line(format!("  ! {complaint}"))?;
+            }
+            if verdict.complaints.is_empty() {
+                streams.line("Nothing is wrong with it now.")?;
+            }
+        }
+        format @ (Format::Json | Format::Yaml) => {
+            let view = serde_json::json!({
+                "case": repro.case.name,
+                "foundBy": repro.found_by,
+                "note": repro.note,
+                "wasWrong": repro.complaints,
+                "isWrong": verdict.complaints,
+                "report": report,
+            });
+            streams.document(format, &view)?;
+        }
+    }
+    Ok(if verdict.complaints.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// The built-in scenarios, each with what it is for.

@@ -254,6 +254,9 @@ pub struct SimulateArgs {
     /// Print a scenario as a file, to begin your own from.
     #[arg(long, value_name = "NAME|FILE")]
     pub print_scenario: Option<String>,
+    /// Run what a file of the prover holds, a case that once went wrong, and say what is wrong with it now.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seed", "crashes", "journal", "flushes"])]
+    pub repro: Option<PathBuf>,
     /// Seed of everything random; the same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -54,7 +54,8 @@ def spawn(arguments, log, env=None):
     )
 
 
-# The account that deploy/rbac gives its rights to. The API server writes down every request of it, and of nobody else.
+# The account that deploy/rbac gives its rights to. The API server writes down every request of it, and every change that
+# anybody else asks for.
 ACCOUNT = "system:serviceaccount:kinema:kinema"
 AUDIT = {
     "apiVersion": "audit.k8s.io/v1",

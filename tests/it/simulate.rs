@@ -151,3 +151,26 @@ fn the_schema_of_a_scenario_names_every_key_that_is_printed() {
     }
     assert_eq!(schema["$defs"]["World"]["additionalProperties"], false);
 }
+
+#[test]
+fn a_case_that_once_went_wrong_is_run_again() {
+    let file = format!("{}/fixtures/repros/a-deletion-refused-while-unwinding.json", env!("CARGO_MANIFEST_DIR"));
+    let ran = kinema(&["simulate", "--repro", &file]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.out.contains("was wrong: L1") && ran.out.contains("Nothing is wrong with it now."), "{}", ran.out);
+    let json = kinema(&["simulate", "--repro", &file, "--output", "json"]).json();
+    assert_eq!(json["isWrong"], serde_json::json!([]));
+    assert_eq!(json["report"]["ending"], "unwound");
+    let text = std::fs::read_to_string(&file).expect("a text");
+    // An end that does not come is what is wrong.
+    let other = text.replacen("\"expected\": \"Any\"", "\"expected\": \"Completed\"", 1);
+    let directory = files(&[("other.json", &other), ("empty.json", ""), ("cut.json", &text[..text.len() / 2])]);
+    let ran = kinema(&["simulate", "--repro", &path(&directory, "other.json")]);
+    assert_eq!(ran.code, 1, "{}", ran.transcript());
+    assert!(ran.out.contains("! ended Unwound"), "{}", ran.out);
+    for file in ["empty.json", "cut.json", "nosuch.json"] {
+        let ran = kinema(&["simulate", "--repro", &path(&directory, file)]);
+        assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{file}: {}", ran.transcript());
+        assert!(ran.err.contains(file), "{}", ran.err);
+    }
+}
