@@ -96,7 +96,6 @@ canaries!(
     LeavesMarks: "labels stay when an iteration is undone",
     LeavesWorkloads: "costs, replicas and templates stay when an iteration is undone",
     DeletesUsed: "a new machine is deleted although pods live there",
-    BelievesFirstList: "a machine that the first list does not show counts as never made",
     // Account.
     MiscountsCost: "a machine that is gone goes on costing",
     // Loop.

@@ -13,7 +13,7 @@ pub use compute::{compute, is_computed};
 pub use run::{CHECKPOINT_EVERY, Driver, DriverError, Identity, fingerprint, recover};
 
 use engine::State;
-use journal_schema::effect::{Effect, EffectId};
+use journal_schema::effect::{Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::Event;
 use journal_schema::units::Timestamp;
@@ -38,6 +38,12 @@ pub trait Outside {
     /// [`Event::Outcome`] with its id; an answer that never comes is the core's concern.
     /// `Effect::Forecast` and `Effect::Plan` never get here: the loop computes them itself.
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>);
+
+    /// Answers an effect that is a pure function of the state, `None` when it is one for the outside. Whoever runs
+    /// many worlds may know the answer already.
+    fn compute(&mut self, state: &State, effect: &Effect) -> Option<Outcome> {
+        compute(state, effect)
+    }
 
     /// Sees each entry after it was folded: for status, metrics and progress. Changes nothing.
     fn observed(&mut self, entry: &Entry, state: &State) {

@@ -14,7 +14,7 @@ use journal_schema::units::Timestamp;
 use std::collections::VecDeque;
 use tracing::{debug, info};
 
-use crate::{Outside, compute, is_computed};
+use crate::{Outside, is_computed};
 
 /// Watch entries that may wait for a flush of something that matters. A relist repeats them.
 const UNFLUSHED_MAX: u32 = 512;
@@ -169,7 +169,7 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         let mut to_compute = self.record(now, event)?;
         while let Some((id, effect)) = to_compute.pop_front() {
             self.flush()?;
-            if let Some(outcome) = compute(&self.state, &effect) {
+            if let Some(outcome) = self.outside.compute(&self.state, &effect) {
                 to_compute.extend(self.record(now, Event::Outcome { id, outcome })?);
             }
         }

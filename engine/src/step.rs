@@ -227,7 +227,7 @@ impl State {
                 self.ledger.count(self.now, node.name.clone(), machine);
             }
             WatchEvent::RelistFinished { .. } | WatchEvent::Deleted { .. } => {
-                if nodes_before != self.world.cluster().nodes.len() && !planted(Canary::MiscountsCost) {
+                if nodes_before != self.world.cluster().nodes.len() {
                     self.reprice();
                 }
             }
@@ -259,6 +259,9 @@ impl State {
 
     /// What costs from now on: nodes, and machines of ours that are not nodes yet.
     fn reprice(&mut self) {
+        if planted(Canary::MiscountsCost) && self.ledger.rate().0 > 0 {
+            return;
+        }
         let nodes = &self.world.cluster().nodes;
         let mut machines: BTreeMap<Name, Machine> =
             nodes.iter().map(|(name, node)| (name.clone(), self.machine_of(node))).collect();
@@ -286,7 +289,8 @@ impl State {
             Answer::Instances(lists) => {
                 self.cloud.set_instances(self.now, lists);
                 self.reprice();
-                for ended in lists.iter().flat_map(|list| list.ended.iter()) {
+                let ended = lists.iter().flat_map(|list| list.ended.iter());
+                for ended in ended.filter(|_| !planted(Canary::MiscountsCost)) {
                     self.ledger.ended(self.now, &ended.name, ended.id, ended.at);
                 }
             }

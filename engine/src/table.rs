@@ -76,6 +76,20 @@ fn taken_as_done(class: FailureClass) -> bool {
     }
 }
 
+impl Tracked {
+    /// Whether it changes the world, was sent, and nobody knows that it did not arrive.
+    fn may_arrive(&self) -> bool {
+        let unknown = match self.status {
+            Status::Stale => true,
+            Status::Sent | Status::Backoff(_) => {
+                self.last_failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Unknown)
+            }
+            Status::Done(_) | Status::Refused(_) => false,
+        };
+        unknown && self.effect.mutates()
+    }
+}
+
 /// How a wish stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -180,7 +194,9 @@ impl EffectTable {
                     FailureClass::Unknown => !planted(Canary::UnknownIsRefused),
                     FailureClass::Refused => false,
                 };
-                if tracked.abandoned || matches!(tracked.effect, Effect::Notice { .. }) {
+                if tracked.abandoned && tracked.may_arrive() {
+                    tracked.status = Status::Stale;
+                } else if tracked.abandoned || matches!(tracked.effect, Effect::Notice { .. }) {
                     self.forget_id(id);
                 } else if again {
                     tracked.status = Status::Backoff(clock.now.plus(backoff(clock.retry, tracked.attempts)));
@@ -201,7 +217,7 @@ impl EffectTable {
             let is_due = match tracked.status {
                 Status::Sent => clock.now.since(tracked.at) >= clock.effect && !planted(Canary::NeverAsksAgain),
                 Status::Backoff(until) => until <= clock.now,
-                Status::Stale => true,
+                Status::Stale => !tracked.abandoned || clock.now.since(tracked.at) >= clock.effect,
                 Status::Done(_) | Status::Refused(_) => false,
             };
             if !is_due {
@@ -242,8 +258,12 @@ impl EffectTable {
                 continue;
             }
             match tracked.status {
+                // What was sent before a crash, or was never answered, may still arrive.
+                Status::Stale | Status::Backoff(_) if tracked.may_arrive() => {
+                    tracked.abandoned = true;
+                    tracked.status = Status::Stale;
+                }
                 Status::Sent => tracked.abandoned = true,
-                // It may have reached the outside before the crash; whoever undoes looks at the world.
                 Status::Stale | Status::Backoff(_) | Status::Done(_) | Status::Refused(_) => gone.push(*id),
             }
         }
@@ -364,6 +384,7 @@ impl EffectTable {
             .filter_map(|tracked| match tracked.status {
                 Status::Sent => Some(tracked.at.plus(clock.effect)),
                 Status::Backoff(until) => Some(until),
+                Status::Stale if tracked.abandoned => Some(tracked.at.plus(clock.effect)),
                 Status::Stale => Some(clock.now),
                 Status::Done(_) | Status::Refused(_) => None,
             })

@@ -53,6 +53,8 @@ struct Account {
     excused: i32,
     /// Pods that are missing by its doing.
     missing: i32,
+    /// The most of those at any moment.
+    worst: i32,
     /// Integral of those.
     lost_ms: i64,
 }
@@ -121,6 +123,12 @@ impl Judge {
     pub fn unavailable(&self) -> Vec<(WorkloadId, i64)> {
         let lost = self.accounts.iter().filter(|(_, account)| account.lost_ms > 0);
         lost.map(|(id, account)| (id.clone(), account.lost_ms)).collect()
+    }
+
+    /// The most pods that each workload missed at once by the daemon's doing, where it missed any.
+    pub fn worst(&self) -> BTreeMap<WorkloadId, i32> {
+        let missed = self.accounts.iter().filter(|(_, account)| account.worst > 0);
+        missed.map(|(id, account)| (id.clone(), account.worst)).collect()
     }
 
     /// Every effect that was sent.
@@ -250,6 +258,7 @@ impl Judge {
             let deficit = (account.wanted - account.ready).max(0);
             account.excused = account.excused.min(deficit);
             account.missing = if self.since.is_some() { deficit - account.excused } else { 0 };
+            account.worst = account.worst.max(account.missing);
         }
     }
 

@@ -201,7 +201,6 @@ impl Unwinding {
         }
         // Absent from a list that was made when the request must have arrived, if it ever did.
         let settled_at = since.plus(ctx.state.policy.deadlines.effect);
-        let listed_at = ctx.state.cloud.listed_at(pool);
-        listed_at.is_some_and(|listed| listed >= settled_at || planted(Canary::BelievesFirstList))
+        ctx.state.cloud.listed_at(pool).is_some_and(|listed| listed >= settled_at)
     }
 }

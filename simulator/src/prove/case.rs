@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use driver::CHECKPOINT_EVERY;
 use serde::{Deserialize, Serialize};
 
 use super::oracle::{self, Clean};
 use crate::faults::without_chance;
-use crate::runner::{Crashes, Evidence, RunError, RunOptions, SimulationReport, examine};
+use crate::runner::{Crashes, Evidence, Plans, RunError, RunOptions, SimulationReport, examine};
 use crate::scenario::Scenario;
 
 /// A run: the world with all that goes wrong in it, the seed of its dice, and where the daemon is killed.
@@ -68,11 +69,17 @@ impl Case {
     /// Runs it and looks for what is wrong. `clean`: the run of the same world without crashes and requests that
     /// fail, if the two must end alike. `recompute`: every plan of the journal is computed again.
     pub fn judge(&self, clean: Option<&Clean>, recompute: bool) -> Verdict {
+        self.judge_with(clean, recompute, None)
+    }
+
+    /// The same; `plans`: those that other runs computed already.
+    pub(super) fn judge_with(&self, clean: Option<&Clean>, recompute: bool, plans: Option<&Arc<Plans>>) -> Verdict {
         let options = RunOptions {
             crashes: Crashes { places: self.crashes.clone(), phases: Vec::new() },
             old_lives: self.old_lives,
             checkpoint_every: self.checkpoint_every,
             recompute,
+            plans: plans.cloned(),
             ..RunOptions::default()
         };
         let run = || examine(self.scenario.clone(), self.seed, &options, &mut |_| ());

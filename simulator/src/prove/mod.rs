@@ -22,6 +22,7 @@ mod worlds;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use case::{Case, Verdict};
 pub use coverage::Coverage;
@@ -158,7 +159,7 @@ pub fn prove(
             let count = usize::try_from(seeds.end.saturating_sub(seeds.start)).unwrap_or(0);
             let answer = |index: usize| {
                 let case = swarm::case(seeds.start + index as u64);
-                let verdict = twice(&case);
+                let verdict = both(&case, index.is_multiple_of(RECOMPUTED_ONE_IN));
                 (case, verdict)
             };
             pool::each(threads, count, answer, |index, (case, verdict)| {
@@ -175,10 +176,11 @@ pub fn prove(
                 Part::Swarm { .. } => Vec::new(),
             };
             let count = questions.len();
+            let plans = Arc::default();
             let answer = |index: usize| {
                 let Question { case, clean, alike } = &questions[index];
                 let clean = alike.then(|| &canonical[*clean].1);
-                case.judge(clean, index.is_multiple_of(RECOMPUTED_ONE_IN))
+                case.judge_with(clean, index.is_multiple_of(RECOMPUTED_ONE_IN), Some(&plans))
             };
             pool::each(threads, count, answer, |index, verdict| {
                 tally.take(questions[index].case.clone(), verdict, 1);
@@ -191,8 +193,13 @@ pub fn prove(
 
 /// A case run twice: both must give the same.
 pub fn twice(case: &Case) -> Verdict {
-    let mut once = case.judge(None, true);
-    let again = case.judge(None, false);
+    both(case, true)
+}
+
+fn both(case: &Case, recompute: bool) -> Verdict {
+    let plans = Arc::default();
+    let mut once = case.judge_with(None, recompute, Some(&plans));
+    let again = case.judge_with(None, false, Some(&plans));
     let differs = match (&once.run, &again.run) {
         (Some((one, seen)), Some((other, seen_again))) => one != other || seen != seen_again,
         (one, other) => one.is_some() != other.is_some(),

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use journal_schema::facts::WorkloadId;
 use journal_schema::text::Name;
 use journal_schema::units::MicroUsdPerHour;
 
@@ -36,6 +37,7 @@ pub struct Clean {
     updates: BTreeMap<Update, u32>,
     reason: Option<String>,
     unavailable: i64,
+    worst: BTreeMap<WorkloadId, i32>,
 }
 
 impl Clean {
@@ -50,6 +52,7 @@ impl Clean {
             updates: evidence.updates.clone(),
             reason: report.reason.clone(),
             unavailable: report.unavailable_pod_seconds,
+            worst: evidence.worst.clone(),
         }
     }
 }
@@ -124,6 +127,12 @@ fn unlike(clean: &Clean, report: &SimulationReport, evidence: &Evidence) -> Vec<
     // A crash or a lost answer makes things slower, and a pod may be missing for as long; it takes down no other.
     if clean.unavailable == 0 && report.unavailable_pod_seconds > 0 {
         found.push(format!("{} pod-seconds were lost, and none undisturbed", report.unavailable_pod_seconds));
+    }
+    for (workload, missed) in &evidence.worst {
+        let most = clean.worst.get(workload).copied().unwrap_or(0);
+        if *missed > most {
+            found.push(format!("{workload} missed {missed} pods at once, and {most} undisturbed"));
+        }
     }
     if evidence.nodes != clean.nodes {
         found.push(format!("nodes {:?} where {:?} were reached undisturbed", evidence.nodes, clean.nodes));

@@ -12,7 +12,7 @@ const SEARCH_STEPS: u32 = 300;
 const SEED: u64 = 1;
 
 /// The scenarios, and whether the daemon's first life is of an older release.
-const CANONICAL: [(&str, bool); 22] = [
+const CANONICAL: [(&str, bool); 23] = [
     ("small", false),
     ("replace", false),
     ("pure-removal", false),
@@ -23,6 +23,7 @@ const CANONICAL: [(&str, bool); 22] = [
     ("spread-out", false),
     ("surge-single", false),
     ("evict", false),
+    ("evict-freely", false),
     ("rolling-update", false),
     ("right-size", false),
     ("stateful", false),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use engine::{PhaseName, State};
 use journal_schema::codec;
 use journal_schema::event::Digest;
+use journal_schema::facts::WorkloadId;
 use journal_schema::text::Name;
 use journal_schema::units::Millis;
 
@@ -24,6 +25,8 @@ pub struct Evidence {
     pub world: Digest,
     /// How often each kind of effect changed each object.
     pub updates: BTreeMap<Update, u32>,
+    /// The most pods that each workload missed at once by the daemon's doing.
+    pub worst: BTreeMap<WorkloadId, i32>,
     /// Nodes at the end, by pool.
     pub nodes: BTreeMap<Name, u32>,
     /// Where the daemon's view differs from the truth at the end, although every watch has told everything.

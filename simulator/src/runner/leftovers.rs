@@ -37,6 +37,11 @@ pub(super) fn list(world: &World) -> Vec<String> {
             found.push(format!("maxUnavailable of {id}"));
         }
     }
+    // The cloud makes a machine that it took back again, whenever it can: that is not ours to wait for.
+    let preempts = |rule: &crate::cloud::FaultRule| matches!(rule.kind, crate::cloud::FaultKind::Preempt { .. });
+    if world.scenario.cloud_faults.iter().any(preempts) {
+        return found;
+    }
     let created: Vec<&Name> = world.judge.created().collect();
     for name in created {
         // One that died in service is its owner's.

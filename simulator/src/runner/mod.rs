@@ -4,6 +4,7 @@
 mod crash;
 mod evidence;
 mod leftovers;
+mod plans;
 mod report;
 mod store;
 
@@ -11,11 +12,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use driver::{CHECKPOINT_EVERY, Driver, DriverError, Identity, Outside, Woken};
 use engine::{BEHAVIOUR, PhaseName, State};
 use journal::{JournalId, OpenError, Source};
-use journal_schema::effect::{Effect, EffectId};
+use journal_schema::effect::{Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::Event;
 use journal_schema::policy::Policy;
@@ -28,6 +30,7 @@ use crate::world::{BuildError, World};
 use crash::Switch;
 pub use crash::{Crashes, Place};
 pub use evidence::{Evidence, Update};
+pub use plans::Plans;
 pub use report::{Ending, SimulationReport};
 use store::{Disk, Watched};
 
@@ -46,6 +49,8 @@ pub struct RunOptions {
     pub checkpoint_every: u64,
     /// At the end every forecast and plan of the journal is computed again; without it, the journal is only folded.
     pub recompute: bool,
+    /// Plans that other runs computed already.
+    pub plans: Option<Arc<Plans>>,
 }
 
 impl Default for RunOptions {
@@ -57,6 +62,7 @@ impl Default for RunOptions {
             old_lives: 0,
             checkpoint_every: CHECKPOINT_EVERY,
             recompute: true,
+            plans: None,
         }
     }
 }
@@ -88,6 +94,9 @@ pub enum RunError {
     Driver(#[from] Box<DriverError>),
 }
 
+/// Turns of the loop after which a run is ended: no scenario needs a tenth of it.
+const TURNS_MAX: u64 = 300_000;
+
 /// How long the world is watched after the last iteration.
 const TAIL: Millis = Millis::from_minutes(2);
 
@@ -99,6 +108,8 @@ struct Bench {
     acknowledged: u64,
     /// The journal, while no daemon has it open.
     disk: Option<Disk>,
+    /// Turns of the daemon's loop, over all lives.
+    turns: u64,
     /// The last durable entry, until it is told.
     flushed: Option<u64>,
 }
@@ -108,6 +119,7 @@ struct Link<'a, 'b> {
     bench: Rc<RefCell<Bench>>,
     progress: &'a mut dyn FnMut(Progress<'_>),
     watched: &'b mut Iterations,
+    plans: Option<&'b Plans>,
 }
 
 /// Counts iterations as they end, over all lives.
@@ -180,7 +192,12 @@ impl Outside for &mut Link<'_, '_> {
     fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
         self.tell_flushed();
         let mut bench = self.bench.borrow_mut();
-        if bench.switch.dead {
+        bench.turns += 1;
+        if bench.turns == TURNS_MAX {
+            let now = bench.world.now();
+            bench.world.judge.violation(now, "L5", format!("the loop turned {TURNS_MAX} times and went on"));
+        }
+        if bench.switch.dead || bench.turns >= TURNS_MAX {
             return Woken { now: bench.world.daemon_clock(), events: Vec::new(), stop: true };
         }
         let news = bench.world.wait_for_news(deadline);
@@ -203,6 +220,10 @@ impl Outside for &mut Link<'_, '_> {
                 bench.switch.sent_in(phase);
             }
         }
+    }
+
+    fn compute(&mut self, state: &State, effect: &Effect) -> Option<Outcome> {
+        self.plans.map_or_else(|| driver::compute(state, effect), |plans| plans.compute(state, effect))
     }
 
     fn observed(&mut self, entry: &Entry, state: &State) {
@@ -266,13 +287,15 @@ pub fn examine(
         switch: Switch::new(options.crashes.clone()),
         acknowledged: 0,
         disk,
+        turns: 0,
         flushed: None,
     }));
     let mut iterations = Iterations { wanted: options.iterations.max(1), ..Iterations::default() };
     let mut lives = 0;
     let (journal, state) = loop {
         lives += 1;
-        let mut link = Link { bench: Rc::clone(&bench), progress: &mut *progress, watched: &mut iterations };
+        let plans = options.plans.as_deref();
+        let mut link = Link { bench: Rc::clone(&bench), progress: &mut *progress, watched: &mut iterations, plans };
         let ended = live(&bench, &mut link, id, (lives, options), &policy)?;
         link.tell_flushed();
         if let Some(ended) = ended {
@@ -299,6 +322,7 @@ pub fn examine(
         state: evidence::digest(&state),
         world: evidence::digest(world.cluster()),
         updates: world.judge.updates().clone(),
+        worst: world.judge.worst(),
         nodes: evidence::nodes(world),
         unseen: evidence::unseen(world, &state),
         withheld: std::mem::take(&mut iterations.withheld),

@@ -151,6 +151,14 @@ fn evict() -> Scenario {
     this
 }
 
+fn evict_freely() -> Scenario {
+    let mut this =
+        small_world("evict-freely", "pods are moved by eviction, one of a workload at a time, without a budget");
+    this.policy.disruption.actuation = Actuation::Evict;
+    this.workloads = [system(), vec![deployment("cart", 6, 12, 250, 500)]].concat();
+    this
+}
+
 fn surge_single() -> Scenario {
     let mut this = small_world("surge-single", "single replicas are moved without a gap");
     let single = |app: &str| deployment(app, 1, 3, 300, 600);
@@ -316,6 +324,29 @@ fn no_rights() -> Scenario {
     this
 }
 
+fn late_requests() -> Scenario {
+    let mut this = small_world("late-requests", "an operator aborts while labels are on their way: none of them stays");
+    let late = FaultKind::Request(RequestFault::Delayed(Millis::from_secs(40)));
+    let trigger = Trigger::Effect { name: "MarkNode".into(), nth: 1, times: 6 };
+    this.faults = vec![
+        FaultRule { trigger, kind: late },
+        FaultRule::on("MarkNode", 3, FaultKind::Operator(OperatorCommand::Abort)),
+    ];
+    this.expected = Expected::Unwound;
+    this
+}
+
+fn late_machines() -> Scenario {
+    let mut this = dear_world("late-machines", "an operator aborts while machines are asked for: none of them stays");
+    let late = FaultKind::Request(RequestFault::Delayed(Millis::from_secs(60)));
+    let trigger = Trigger::Effect { name: "CreateInstances".into(), nth: 1, times: 6 };
+    let abort = FaultKind::Operator(OperatorCommand::Abort);
+    // The plan is made five minutes after the start.
+    this.faults = vec![FaultRule { trigger, kind: late }, FaultRule::at(Millis::from_secs(325), abort)];
+    this.expected = Expected::Any;
+    this
+}
+
 fn recommend() -> Scenario {
     let mut this = small_world("recommend", "plans are shown and nothing is changed");
     this.policy.mode = Mode::Recommend;
@@ -406,6 +437,7 @@ pub(super) fn all() -> Vec<Scenario> {
         spread_out(),
         surge_single(),
         evict(),
+        evict_freely(),
         rolling_update(),
         stateful(),
         stockout(),
@@ -421,6 +453,8 @@ pub(super) fn all() -> Vec<Scenario> {
         vanished_pods(),
         not_worth_it(),
         hidden_pod(),
+        late_requests(),
+        late_machines(),
         stuck_deletion(),
         no_rights(),
         recommend(),
