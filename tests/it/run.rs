@@ -86,8 +86,8 @@ fn a_missing_permission_is_named_by_verb_and_resource() {
         kinema(&["run", "--kubeconfig", &config, "--journal", &journal, "--listen", "127.0.0.1:0", "--mode", "Auto"]);
     assert_eq!(run.code, 1, "{}", run.transcript());
     assert!(
-        run.err.contains("create pods/eviction")
-            && run.err.contains("update leases.coordination.k8s.io in namespace kube-system"),
+        run.err.contains("watch pods")
+            && run.err.contains("update leases.coordination.k8s.io kinema in namespace kube-system"),
         "{}",
         run.err
     );

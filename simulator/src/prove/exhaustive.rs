@@ -9,6 +9,7 @@ use crate::faults::{ANY_REQUEST, FaultKind, FaultRule, RequestFault};
 use crate::scenario::Expected;
 
 /// A case and the run that it must end like, by its place in a list.
+#[derive(Clone)]
 pub(super) struct Question {
     pub(super) case: Case,
     pub(super) clean: usize,
