@@ -6,6 +6,7 @@
 //! given back for nothing costs its price until the next plan.
 
 use journal_schema::facts::{NodeFact, PodFact};
+use journal_schema::plan::PodAction;
 use journal_schema::text::Name;
 use std::collections::BTreeSet;
 
@@ -19,7 +20,12 @@ pub(super) fn wanted(state: &State, iteration: &Iteration, lost: &BTreeSet<Name>
     let cluster = state.world.cluster();
     let waiting = state.world.unschedulable_pods().iter().filter_map(|key| cluster.pods.get(key));
     // What waited when the plan was made waits by no doing of ours.
-    waiting.filter(|pod| pod.created_at > iteration.started_at).find_map(|pod| {
+    let verdicts = &iteration.planned.report.pods;
+    let waited = |pod: &&PodFact| {
+        let pending = |action: &PodAction| matches!(action, PodAction::Place(_) | PodAction::Unplaced);
+        verdicts.iter().any(|verdict| verdict.pod == pod.key && pending(&verdict.action))
+    };
+    waiting.filter(|pod| !waited(pod)).find_map(|pod| {
         let leaving = iteration.leaving().filter(|removed| !lost.contains(&removed.node));
         let mut nodes =
             leaving.filter_map(|removed| cluster.nodes.get(&removed.node).filter(|node| node.uid == removed.uid));

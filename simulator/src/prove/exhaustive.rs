@@ -37,6 +37,16 @@ fn alike(case: &Case) -> bool {
     case.scenario.faults.is_empty() && case.scenario.cloud_faults.is_empty() && case.old_lives == 0
 }
 
+/// A case that is killed may end otherwise than its scenario says where another release began it, or where an
+/// operator's word may come while nobody hears it.
+fn any_end(mut case: Case) -> Case {
+    let said = case.scenario.faults.iter().any(|rule| matches!(rule.kind, FaultKind::Operator(_)));
+    if said || case.old_lives > 0 {
+        case.scenario.expected = Expected::Any;
+    }
+    case
+}
+
 /// Every place to die at, or each `stride`th from the first on.
 pub(super) fn places(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
     let stride = usize::try_from(stride.max(1)).unwrap_or(1);
@@ -44,11 +54,7 @@ pub(super) fn places(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> 
     for (index, (case, clean)) in canonical.iter().enumerate() {
         let at = (1..=clean.places).step_by(stride);
         questions.extend(at.map(|place| {
-            let mut case = case.killed_at([place]);
-            if case.old_lives > 0 {
-                // What another release began is taken back; what it ended is not.
-                case.scenario.expected = Expected::Any;
-            }
+            let case = any_end(case.killed_at([place]));
             Question { alike: alike(&case), case, clean: index }
         }));
     }
@@ -64,10 +70,7 @@ pub(super) fn pairs(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
         for first in 1..=clean.places {
             for second in first + 1..=clean.places {
                 if number.is_multiple_of(stride.max(1)) {
-                    let mut case = case.killed_at([first, second]);
-                    if case.old_lives > 0 {
-                        case.scenario.expected = Expected::Any;
-                    }
+                    let case = any_end(case.killed_at([first, second]));
                     questions.push(Question { alike: alike(&case), case, clean: index });
                 }
                 number += 1;
