@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::debts::Debt;
 use crate::invariants::{self, Blocked};
 use crate::ledger::Machine;
-use crate::phase::{self, Ctx, Phase, PhaseName};
+use crate::phase::{self, Ctx, Iteration, Phase, PhaseName};
 use crate::state::{Pause, State};
 
 /// Transitions within one step. A round trip has fewer edges than this; more is a loop.
@@ -205,10 +205,7 @@ impl State {
         if self.behaviour != 0 && self.behaviour != behaviour && !planted(Canary::CarriesOnAnothersPlan) {
             let reason = Reason::BehaviourChanged { from: self.behaviour, to: behaviour };
             match self.phase.iteration().filter(|_| self.phase.can_unwind()).cloned() {
-                Some(iteration) => {
-                    let going = self.phase.going();
-                    self.enter(phase::unwinding::begin_with(iteration, reason, self.now, going));
-                }
+                Some(iteration) => self.turn_back(iteration, reason),
                 // What undoes goes on undoing; what has changed nothing begins anew.
                 None if matches!(self.phase, Phase::Unwinding(_)) => {}
                 None => self.enter(Phase::default()),
@@ -389,8 +386,12 @@ impl State {
             None if self.policy.mode == Mode::Recommend && !planted(Canary::RecommendActs) => Reason::PolicyForbids,
             None => return,
         };
+        self.turn_back(iteration.clone(), reason);
+    }
+
+    fn turn_back(&mut self, iteration: Iteration, reason: Reason) {
         let going = self.phase.going();
-        self.enter(phase::unwinding::begin_with(iteration.clone(), reason, self.now, going));
+        self.enter(phase::unwinding::begin_with(iteration, reason, self.now, going));
     }
 
     fn enter(&mut self, phase: Phase) {

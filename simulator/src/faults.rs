@@ -44,6 +44,23 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
+    /// Every fate; a request that is late comes `late`, and an answer that is late `answered`.
+    pub const fn all(late: Millis, answered: Millis) -> [Self; 11] {
+        [
+            Self::Lost,
+            Self::AnswerLost,
+            Self::Silent,
+            Self::Throttled,
+            Self::ServerError,
+            Self::ServerErrorAfter,
+            Self::Forbidden,
+            Self::Delayed(late),
+            Self::Twice,
+            Self::AnsweredTwice,
+            Self::AnsweredLate(answered),
+        ]
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -228,9 +245,9 @@ impl FaultRule {
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Struck {
-    /// The rule, by its place in the list; `None` for what another fault led to.
+    /// The rule of requests, by its place in the list; `None` for what comes at a time or in the cloud.
     pub rule: Option<usize>,
-    /// The request that it struck, counted from 1 over all; `None` for what comes at a time.
+    /// The request that it struck, counted from 1 over all; `None` as above.
     pub request: Option<u32>,
     /// Its name.
     pub name: &'static str,
@@ -323,53 +340,4 @@ pub fn without_chance(rules: &[FaultRule], log: &[Struck]) -> Vec<FaultRule> {
         }
     }
     explicit
-}
-
-/// A random list of faults: every kind is in with a chance of one half, and its rate is drawn.
-/// All are over after `until`, so that what follows must converge.
-pub fn swarm(seed: u64, until: Millis) -> Vec<FaultRule> {
-    let mut stream = Stream::new(seed, "swarm");
-    let mut rules = Vec::new();
-    let requests = [
-        RequestFault::Lost,
-        RequestFault::AnswerLost,
-        RequestFault::Throttled,
-        RequestFault::ServerError,
-        RequestFault::ServerErrorAfter,
-        RequestFault::Delayed(Millis::from_secs(20)),
-        RequestFault::Twice,
-    ];
-    for fault in requests {
-        if stream.chance(500_000) {
-            // From 0.1 % to 12.8 %, each doubling equally likely.
-            let chance = Ppm(1_000 << stream.below(8));
-            rules.push(FaultRule {
-                trigger: Trigger::Chance { name: Cow::Borrowed(""), chance, until },
-                kind: FaultKind::Request(fault),
-            });
-        }
-    }
-    for kind in Kind::ALL {
-        if stream.chance(150_000) {
-            let at = Millis(stream.between(0, until.0));
-            rules.push(FaultRule::at(at, FaultKind::InterruptWatch { kind }));
-        }
-        if stream.chance(150_000) {
-            let at = Millis(stream.between(0, until.0));
-            let span = Millis(stream.between(1_000, 120_000));
-            rules.push(FaultRule::at(at, FaultKind::StaleWatch { kind, span }));
-        }
-    }
-    if stream.chance(300_000) {
-        rules.push(FaultRule::at(Millis(0), FaultKind::DuplicateEvents));
-    }
-    if stream.chance(200_000) {
-        let at = Millis(stream.between(0, until.0));
-        let span = Millis(stream.between(5_000, 180_000));
-        rules.push(FaultRule::at(at, FaultKind::ApiServerAway { span }));
-    }
-    if stream.chance(200_000) {
-        rules.push(FaultRule::at(Millis(0), FaultKind::UsageGaps { share: Ppm::percent(stream.between(1, 40)) }));
-    }
-    rules
 }

@@ -250,11 +250,7 @@ fn known(directory: &Path) -> Result<Vec<Repro>, String> {
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    let read = |path: &PathBuf| {
-        let text = std::fs::read(path).map_err(|error| said(&error))?;
-        Repro::read(&text).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    paths.iter().map(read).collect()
+    paths.iter().map(|path| read(path)).collect()
 }
 
 #[cfg(feature = "canaries")]
@@ -291,9 +287,14 @@ fn one(seed: u64) -> Result<bool, String> {
     Ok(verdict_of(&verdict))
 }
 
-fn again(file: &PathBuf) -> Result<bool, String> {
+/// The repro of a file.
+fn read(file: &Path) -> Result<Repro, String> {
     let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let repro = Repro::read(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    Repro::read(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn again(file: &Path) -> Result<bool, String> {
+    let repro = read(file)?;
     println!("{}", swarm::options(&repro.case));
     Ok(verdict_of(&repro.judge()))
 }

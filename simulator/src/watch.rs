@@ -162,10 +162,7 @@ impl World {
         self.watch.old = None;
         for kind in std::mem::take(&mut self.watch.misled) {
             if self.connected {
-                self.inbox.push(Event::Watch(WatchEvent::Interrupted { kind }));
-                let session = self.session;
-                let span = Millis(self.rng.of("relist").between(800, 1_600));
-                self.after(span, Action::Relist { kind, session });
+                self.list_again(kind);
             }
         }
     }
@@ -183,11 +180,16 @@ impl World {
     /// A watch breaks; the daemon lists again after a back-off.
     pub(crate) fn interrupt_watch(&mut self, kind: Kind) {
         if self.watch.interrupt(kind) && self.connected {
-            self.inbox.push(Event::Watch(WatchEvent::Interrupted { kind }));
-            let session = self.session;
-            let span = Millis(self.rng.of("relist").between(800, 1_600));
-            self.after(span, Action::Relist { kind, session });
+            self.list_again(kind);
         }
+    }
+
+    /// The daemon hears that its watch is broken, and lists again after a back-off.
+    fn list_again(&mut self, kind: Kind) {
+        self.inbox.push(Event::Watch(WatchEvent::Interrupted { kind }));
+        let session = self.session;
+        let span = Millis(self.rng.of("relist").between(800, 1_600));
+        self.after(span, Action::Relist { kind, session });
     }
 
     /// The cache of a kind stands still for a while.

@@ -89,10 +89,15 @@ impl<'a> Ctx<'a> {
     pub(crate) fn want_again(&mut self, effect: Effect) -> Progress {
         let progress = self.want(effect.clone());
         if let Progress::Refused(_) = progress {
-            let clock = self.state.clock();
-            self.state.table.try_later(clock, &effect);
+            self.try_later(&effect);
         }
         progress
+    }
+
+    /// What was refused is asked for again after a pause.
+    pub(crate) fn try_later(&mut self, effect: &Effect) {
+        let clock = self.state.clock();
+        self.state.table.try_later(clock, effect);
     }
 
     /// Lists the instances of these pools now.

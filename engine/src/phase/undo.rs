@@ -61,8 +61,7 @@ fn carried_out(ctx: &mut Ctx<'_>, effect: Effect) -> bool {
                 ctx.state.table.forget(&effect);
                 return true;
             }
-            let clock = ctx.state.clock();
-            ctx.state.table.try_later(clock, &effect);
+            ctx.try_later(&effect);
             false
         }
     }
@@ -86,8 +85,7 @@ fn restore(ctx: &mut Ctx<'_>, debt: &Debt) -> bool {
         Progress::Refused(failure) if failure.code == FailureCode::NotFound => return true,
         Progress::Refused(failure) if failure.code == FailureCode::Precondition => {}
         Progress::Refused(_) => {
-            let clock = ctx.state.clock();
-            ctx.state.table.try_later(clock, &effect);
+            ctx.try_later(&effect);
             return false;
         }
     }
@@ -95,8 +93,7 @@ fn restore(ctx: &mut Ctx<'_>, debt: &Debt) -> bool {
     match ctx.want(read.clone()) {
         Progress::Asked => false,
         Progress::Refused(failure) => {
-            let clock = ctx.state.clock();
-            ctx.state.table.try_later(clock, &read);
+            ctx.try_later(&read);
             failure.code == FailureCode::NotFound
         }
         Progress::Done => {

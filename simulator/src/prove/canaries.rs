@@ -62,7 +62,7 @@ pub fn catch(
         questions.push(Question { case: case.clone(), clean: index, alike: true });
     }
     let traps = TRAPS.into_iter().filter_map(|name| Scenario::find(name, 1).ok());
-    let traps = traps.map(|scenario| Case::of(worlds::quick_trap(scenario), 1));
+    let traps = traps.map(|scenario| Case::of(worlds::hasty(scenario), 1));
     let traps: Vec<Case> = traps.collect();
     // And killed on the way, where what is on its way matters.
     let mut late = Vec::new();

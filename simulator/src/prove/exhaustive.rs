@@ -17,19 +17,7 @@ pub(super) struct Question {
 }
 
 /// What may become of a request.
-const FATES: [RequestFault; 11] = [
-    RequestFault::Lost,
-    RequestFault::AnswerLost,
-    RequestFault::Silent,
-    RequestFault::Throttled,
-    RequestFault::ServerError,
-    RequestFault::ServerErrorAfter,
-    RequestFault::Forbidden,
-    RequestFault::Delayed(Millis::from_secs(40)),
-    RequestFault::Twice,
-    RequestFault::AnsweredTwice,
-    RequestFault::AnsweredLate(Millis::from_secs(90)),
-];
+const FATES: [RequestFault; 11] = RequestFault::all(Millis::from_secs(40), Millis::from_secs(90));
 
 /// Whether a disturbed run must end like the undisturbed one: where the world's own troubles do not hang on how far
 /// the daemon has got, and no release has to give up what another began.

@@ -206,18 +206,10 @@ fn world(stream: &mut Stream) -> Scenario {
 
 /// Fates of requests, each at a rate of its own.
 fn of_requests(stream: &mut Stream) -> Vec<FaultRule> {
-    let fates = [
-        RequestFault::Lost,
-        RequestFault::AnswerLost,
-        RequestFault::Silent,
-        RequestFault::Throttled,
-        RequestFault::ServerError,
-        RequestFault::ServerErrorAfter,
-        RequestFault::Delayed(Millis(stream.between(1_000, 60_000))),
-        RequestFault::Twice,
-        RequestFault::AnsweredTwice,
-        RequestFault::AnsweredLate(Millis(stream.between(1_000, 90_000))),
-    ];
+    let late = Millis(stream.between(1_000, 60_000));
+    let answered = Millis(stream.between(1_000, 90_000));
+    // Rights that are taken away are no passing trouble.
+    let fates = RequestFault::all(late, answered).into_iter().filter(|fate| *fate != RequestFault::Forbidden);
     let mut rules = Vec::new();
     let all = stream.chance(300_000);
     for fate in fates {
