@@ -25,6 +25,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::DeadlineReached { deadline } => format!("deadline {deadline:?}"),
         Event::Operator { by, command } => format!("{by} {}", command_text(command)),
         Event::TailCut { bytes } => format!("the journal's tail was cut by {bytes} bytes"),
+        Event::ClockStepped { by } if by.0 < 0 => format!("the clock was set back by {}", Millis(-by.0)),
+        Event::ClockStepped { by } => format!("the clock was set forward by {by}"),
     }
 }
 

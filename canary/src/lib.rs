@@ -44,6 +44,10 @@ canaries!(
     IgnoresNodeChanges: "a node that is known is not looked at again",
     MissesMassNotReady: "the breaker for nodes that are not ready never trips",
     MissesVanished: "the breaker for pods that vanish in a list never trips",
+    MissesApiFailing: "the breaker for an API server that fails never trips",
+    NeverFreezes: "a breaker that trips while a plan is carried out stops nothing",
+    GoesInCircles: "a plan goes back to what an earlier one left, as often as it likes",
+    CountsStepped: "time by which the clock was set counts for what is waited for",
     // Effects and their ids.
     RetryableIsRefused: "a failure that could be tried again is taken as final",
     UnknownIsRefused: "an answer that was lost is taken as a refusal",
@@ -51,6 +55,7 @@ canaries!(
     RefusedIsDone: "a refusal is taken as success",
     NeverAsksAgain: "an effect that was never answered is waited for for ever",
     ForgetsStale: "what was under way when the process ended is forgotten",
+    SendsUnsynced: "what was decided before a watch broke is sent after it",
     SendsAbandoned: "what no phase wants any more is sent again",
     // Debts.
     OwesNoMachine: "a machine that is asked for is no debt",
@@ -77,6 +82,7 @@ canaries!(
     DrainsForEver: "a machine that does not go is waited for for ever",
     ClearsNothing: "the labels of a finished iteration stay",
     // Moves.
+    GrowsAgain: "a surge that a user took back is asked for again",
     ShrinksEarly: "a surge is scaled back before its new pod is ready",
     SurgesUnmarked: "a surge is scaled back without a leaving pod being marked",
     GrowsTwice: "a surge asks for one replica more than it needs",

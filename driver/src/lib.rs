@@ -6,6 +6,7 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
+mod clock;
 mod compute;
 mod run;
 
@@ -16,13 +17,22 @@ use engine::State;
 use journal_schema::effect::{Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::Event;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
+
+/// A moment, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// By the system's clock, which may be set at any time.
+    pub wall: Timestamp,
+    /// By a clock that only ever goes forward, as time passes; since when does not matter.
+    pub steady: Millis,
+}
 
 /// What happened while the loop waited.
 #[derive(Debug)]
 pub struct Woken {
-    /// The time now. The loop makes it strictly increasing.
-    pub now: Timestamp,
+    /// The time now.
+    pub now: Moment,
     /// What happened, in order. Empty when the deadline came.
     pub events: Vec<Event>,
     /// The daemon shall end after these events.
@@ -31,8 +41,8 @@ pub struct Woken {
 
 /// The world outside of the core: cluster, cloud, metrics, prices, operator, clock.
 pub trait Outside {
-    /// Waits until something happened or `deadline` came, whichever is first.
-    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken;
+    /// Waits until something happened or this span is over, whichever is first; without one as long as it takes.
+    fn wait(&mut self, longest: Option<Millis>) -> Woken;
 
     /// Begins to carry out effects whose intent is durable. Each is answered later by an
     /// [`Event::Outcome`] with its id; an answer that never comes is the core's concern.

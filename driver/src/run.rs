@@ -3,18 +3,19 @@
 use canary::{Canary, planted};
 use engine::{BEHAVIOUR, State, StepError};
 use journal::{AppendError, Checkpoint, FoldError, Journal, Source, fold_to};
-use journal_schema::effect::{Effect, EffectId};
+use journal_schema::effect::{Effect, EffectId, Failure, FailureClass, FailureCode, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::{Event, WatchEvent};
 use journal_schema::facts::{Key, Object};
 use journal_schema::plan::Cluster;
 use journal_schema::policy::Policy;
-use journal_schema::text::{Many, Name};
+use journal_schema::text::{Many, Message, Name};
 use journal_schema::units::Timestamp;
 use std::collections::VecDeque;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use crate::{Outside, is_computed};
+use crate::clock::Clock;
+use crate::{Moment, Outside, is_computed};
 
 /// Watch entries that may wait for a flush of something that matters. A relist repeats them.
 const UNFLUSHED_MAX: u32 = 512;
@@ -81,6 +82,7 @@ pub struct Driver<J, O> {
     journal: J,
     outside: O,
     state: State,
+    clock: Clock,
     /// Watch entries appended since the last flush.
     unflushed: u32,
     /// Effects whose intent is appended and which are carried out after the next flush.
@@ -90,18 +92,19 @@ pub struct Driver<J, O> {
 }
 
 impl<J: Journal, O: Outside> Driver<J, O> {
-    /// Folds the journal and begins to act on it. `now` is the outside's time.
-    pub fn start(journal: J, outside: O, identity: Identity, now: Timestamp) -> Result<Self, DriverError> {
+    /// Folds the journal and begins to act on it. `now` is the outside's moment.
+    pub fn start(journal: J, outside: O, identity: Identity, now: Moment) -> Result<Self, DriverError> {
         let state = recover(&journal).map_err(DriverError::Fold)?;
         let Identity { epoch, build, own_pod, policy, tail_cut, behaviour, checkpoint_every } = identity;
         let checkpoint_at = state.seq() + checkpoint_every;
-        let pending = Vec::new();
-        let mut driver = Self { journal, outside, state, unflushed: 0, pending, checkpoint_every, checkpoint_at };
+        let (clock, pending) = (Clock::new(now, state.now()), Vec::new());
+        let mut driver =
+            Self { journal, outside, state, clock, unflushed: 0, pending, checkpoint_every, checkpoint_at };
         if tail_cut > 0 {
-            driver.take(now, Event::TailCut { bytes: tail_cut })?;
+            driver.take(Event::TailCut { bytes: tail_cut })?;
         }
         let policy = Box::new(policy);
-        driver.take(now, Event::DaemonStarted { epoch, behaviour, build, own_pod, policy })?;
+        driver.take(Event::DaemonStarted { epoch, behaviour, build, own_pod, policy })?;
         driver.flush()?;
         Ok(driver)
     }
@@ -135,16 +138,20 @@ impl<J: Journal, O: Outside> Driver<J, O> {
     /// Waits once and does what follows. False when the outside said stop.
     pub fn turn(&mut self) -> Result<bool, DriverError> {
         let deadline = self.state.next_deadline();
-        let woken = self.outside.wait(deadline.map(|(at, _)| at));
+        let woken = self.outside.wait(deadline.map(|(at, _)| self.clock.until(at)));
+        if let Some(by) = self.clock.tick(woken.now) {
+            warn!(%by, "the system's clock was set");
+            self.take(Event::ClockStepped { by })?;
+        }
         let idle = woken.events.is_empty();
         for event in woken.events {
             if !repeats(self.state.cluster(), &event) {
-                self.take(woken.now, event)?;
+                self.take(event)?;
             }
         }
-        if let Some((at, deadline)) = deadline.filter(|(at, _)| idle && *at <= woken.now) {
+        if let Some((at, deadline)) = deadline.filter(|(at, _)| idle && *at <= self.clock.now()) {
             debug!(?deadline, at = at.0, "deadline");
-            self.take(woken.now, Event::DeadlineReached { deadline })?;
+            self.take(Event::DeadlineReached { deadline })?;
         }
         if planted(Canary::SendsUnflushed) {
             let effects = std::mem::take(&mut self.pending);
@@ -156,31 +163,41 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         if woken.stop {
             return Ok(false);
         }
-        let effects = std::mem::take(&mut self.pending);
+        let mut effects = std::mem::take(&mut self.pending);
+        let held = if self.state.world().synced() || planted(Canary::SendsUnsynced) {
+            Vec::new()
+        } else {
+            effects.extract_if(.., |(_, effect)| effect.mutates()).collect()
+        };
         if !effects.is_empty() {
             self.outside.perform(effects);
+        }
+        for (id, _) in held {
+            let (class, code) = (FailureClass::Retryable, FailureCode::Precondition);
+            let message = Message::truncated("not sent: a watch broke at the same moment");
+            self.take(Event::Outcome { id, outcome: Outcome::Failed(Failure { class, code, message }) })?;
         }
         Ok(true)
     }
 
     /// Stamps, appends and folds an event, and appends the intents that follow from it. Effects that
     /// are computed are computed at once: their input is the state at their intent.
-    fn take(&mut self, now: Timestamp, event: Event) -> Result<(), DriverError> {
-        let mut to_compute = self.record(now, event)?;
+    fn take(&mut self, event: Event) -> Result<(), DriverError> {
+        let mut to_compute = self.record(event)?;
         while let Some((id, effect)) = to_compute.pop_front() {
             self.flush()?;
             if let Some(outcome) = self.outside.compute(&self.state, &effect) {
-                to_compute.extend(self.record(now, Event::Outcome { id, outcome })?);
+                to_compute.extend(self.record(Event::Outcome { id, outcome })?);
             }
         }
         Ok(())
     }
 
     /// Appends and folds an event and the intents that follow. Returns those that are to be computed.
-    fn record(&mut self, now: Timestamp, event: Event) -> Result<VecDeque<(EffectId, Effect)>, DriverError> {
+    fn record(&mut self, event: Event) -> Result<VecDeque<(EffectId, Effect)>, DriverError> {
         // A watch entry may wait for the next flush; whatever must not be lost ends the waiting.
         self.unflushed = if event.may_be_lost() { self.unflushed + 1 } else { UNFLUSHED_MAX };
-        let effects = self.append(now, event)?;
+        let effects = self.append(event)?;
         if effects.is_empty() {
             return Ok(VecDeque::new());
         }
@@ -190,7 +207,7 @@ impl<J: Journal, O: Outside> Driver<J, O> {
             recorded.pop();
         }
         let listed = Many::new(recorded).map_err(|_| DriverError::TooManyEffects { effects: count })?;
-        self.append(now, Event::Intents { effects: listed })?;
+        self.append(Event::Intents { effects: listed })?;
         self.unflushed = UNFLUSHED_MAX;
         let (computed, outside): (VecDeque<_>, Vec<_>) = (
             effects.iter().filter(|(_, effect)| is_computed(effect)).cloned().collect(),
@@ -200,10 +217,14 @@ impl<J: Journal, O: Outside> Driver<J, O> {
         Ok(computed)
     }
 
-    fn append(&mut self, now: Timestamp, event: Event) -> Result<Vec<(EffectId, Effect)>, DriverError> {
+    fn append(&mut self, event: Event) -> Result<Vec<(EffectId, Effect)>, DriverError> {
         let seq = self.state.seq() + 1;
-        let at =
-            if seq == 1 || planted(Canary::TrustsClock) { now } else { now.max(Timestamp(self.state.now().0 + 1)) };
+        let now = self.clock.now();
+        let at = match seq {
+            _ if planted(Canary::TrustsClock) => self.clock.wall(),
+            1 => now,
+            _ => now.max(Timestamp(self.state.now().0 + 1)),
+        };
         let entry = Entry { seq, at, event };
         self.journal.append(&entry).map_err(DriverError::Append)?;
         let effects = self.state.step(&entry).map_err(DriverError::Step)?;

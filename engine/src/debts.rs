@@ -7,7 +7,7 @@ use canary::{Canary, planted};
 use journal_schema::cloud::PoolId;
 use journal_schema::facts::{Key, WorkloadId};
 use journal_schema::text::{JsonText, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -137,6 +137,15 @@ impl Debts {
     pub fn pay(&mut self, debt: &Debt) {
         if let Some(order) = self.order_of.remove(&debt.subject()) {
             self.by_order.remove(&order);
+        }
+    }
+
+    /// What was asked for counts as asked for so much later.
+    pub fn postpone(&mut self, by: Millis) {
+        for debt in self.by_order.values_mut() {
+            if let Debt::Instance { since, .. } = debt {
+                *since = since.plus(by);
+            }
         }
     }
 

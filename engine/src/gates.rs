@@ -5,9 +5,11 @@
 //! the rest.
 
 use canary::{Canary, planted};
+use journal_schema::cloud::PoolId;
 use journal_schema::facts::{HpaFact, OwnerKind, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::Cluster;
 use journal_schema::reason::Reason;
+use journal_schema::text::Name;
 use journal_schema::units::{Millis, Ppm, Timestamp};
 use std::collections::BTreeMap;
 
@@ -24,7 +26,7 @@ pub(crate) fn closed(state: &State) -> Vec<Reason> {
     if let Some(pause) = &state.pause {
         reasons.push(Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until });
     }
-    reasons.extend(breakers(state));
+    reasons.extend(breakers(state, 0));
     if let Some(until) = cooling_until(state)
         && until > state.now
         && !state.plan_now
@@ -38,20 +40,34 @@ pub(crate) fn closed(state: &State) -> Vec<Reason> {
 }
 
 /// The breakers that have tripped: signs that what is seen cannot be trusted or must not be made worse.
-pub(crate) fn breakers(state: &State) -> Vec<Reason> {
+/// `leaving` of the nodes that are not ready are on their way out.
+pub(crate) fn breakers(state: &State, leaving: usize) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let breakers = &state.policy.breakers;
     let nodes = state.world.cluster().nodes.len();
-    let not_ready = state.world.not_ready_nodes().len();
+    let not_ready = state.world.not_ready_nodes().len() - leaving;
     let share = Ppm::of(not_ready as i64, nodes as i64);
     let tripped = saturate(not_ready) > breakers.not_ready_nodes && share > breakers.not_ready_share;
     if tripped && !planted(Canary::MissesMassNotReady) {
         reasons.push(Reason::MassNotReady { nodes: saturate(not_ready), of: saturate(nodes) });
     }
-    if let Some((gone, of)) = state.world.vanished().filter(|_| !planted(Canary::MissesVanished)) {
-        reasons.push(Reason::MassEmpty { nodes: gone, of });
+    if !planted(Canary::MissesVanished) {
+        reasons.extend(state.world.vanished(state.now, breakers).map(|(nodes, of)| Reason::MassEmpty { nodes, of }));
     }
+    let failing = state.answers.failing(state.now, breakers).filter(|_| !planted(Canary::MissesApiFailing));
+    reasons.extend(failing.map(|(failed, of)| Reason::ApiFailing { failed, of }));
     reasons
+}
+
+/// Why nothing more is begun of a plan that is being carried out, if a breaker has tripped.
+///
+/// Nodes whose machines were asked to go do not count as lost.
+pub(crate) fn frozen(state: &State, going: &BTreeMap<Name, PoolId>) -> Option<Reason> {
+    if planted(Canary::NeverFreezes) {
+        return None;
+    }
+    let leaving = state.world.not_ready_nodes().iter().filter(|node| going.contains_key(*node)).count();
+    breakers(state, leaving).into_iter().next()
 }
 
 /// When the next iteration may start. A world that changed since the last plan does not wait longer

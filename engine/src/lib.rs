@@ -35,12 +35,15 @@
 //! - [`world`]: the fold of the watches. [`cloud`]: what the cloud said last.
 //! - [`table`]: effects under way, their retries and answers.
 //! - [`debts`]: what was changed and must be undone. [`removal`]: how one node is removed.
-//! - [`gates`]: what must hold before anything starts. [`invariants`]: what must hold for each
+//! - [`gates`]: what must hold before anything starts, and the breakers. [`invariants`]: what must hold for each
 //!   effect, checked at the moment it is emitted.
+//! - [`answers`]: how often API server and cloud fail. [`churn`]: what plans replaced lately.
 //! - [`phase`]: one file a phase.
 
 #![warn(missing_docs, clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
+pub mod answers;
+pub mod churn;
 pub mod cloud;
 pub mod debts;
 pub mod gates;
@@ -60,4 +63,4 @@ pub use step::StepError;
 
 /// Number of the rules in this crate. It changes with every change that makes an old journal in
 /// mid-iteration mean something else; such an iteration is then unwound instead of continued.
-pub const BEHAVIOUR: u32 = 4;
+pub const BEHAVIOUR: u32 = 5;

@@ -12,7 +12,7 @@ use journal_schema::effect::{Answer, Effect, FailureCode, InstanceRef, NodeRole}
 use journal_schema::facts::Key;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names;
@@ -61,16 +61,28 @@ impl Removal {
         &self.pool
     }
 
+    /// Nothing was asked for: the node must be seen to be empty anew.
+    pub(crate) fn begin_anew(&mut self) {
+        self.stage = Stage::Emptying;
+    }
+
     /// Whether the machine has been asked to go.
     pub(crate) fn is_deleting(&self) -> bool {
         self.stage == Stage::Deleting
     }
 
     /// When the settle time is over, if that is what it waits for.
-    pub(crate) fn settles_at(&self, settle: journal_schema::units::Millis) -> Option<Timestamp> {
+    pub(crate) fn settles_at(&self, settle: Millis) -> Option<Timestamp> {
         match self.stage {
             Stage::Empty { since } => Some(since.plus(settle)),
             Stage::Emptying | Stage::Deleting => None,
+        }
+    }
+
+    /// The settle time ends so much later by the clock.
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        if let Stage::Empty { since } = &mut self.stage {
+            *since = since.plus(by);
         }
     }
 

@@ -13,6 +13,8 @@ use journal_schema::usage::{Forecasts, UsageWindow};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use crate::answers::Answers;
+use crate::churn::Churn;
 use crate::cloud::CloudView;
 use crate::debts::Debts;
 use crate::gates;
@@ -80,6 +82,10 @@ pub struct State {
     pub(crate) pause: Option<Pause>,
     /// When iterations were unwound within the last hour.
     pub(crate) aborts: Vec<Timestamp>,
+    pub(crate) answers: Answers,
+    pub(crate) churn: Churn,
+    /// The clock was set by so much, and the phases have not heard of it.
+    pub(crate) stepped: Option<Millis>,
     pub(crate) abort_requested: Option<Name>,
     pub(crate) plan_now: bool,
     pub(crate) cool_until: Option<Timestamp>,
@@ -120,6 +126,9 @@ impl State {
             unrecorded: Vec::new(),
             pause: None,
             aborts: Vec::new(),
+            answers: Answers::default(),
+            churn: Churn::default(),
+            stepped: None,
             abort_requested: None,
             plan_now: false,
             cool_until: None,

@@ -8,7 +8,7 @@ use journal_schema::facts::{NodeFact, Object};
 use journal_schema::policy::Mode;
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use std::collections::BTreeMap;
 
 use crate::debts::Debt;
@@ -118,6 +118,10 @@ impl State {
                 Run::Never
             }
             Event::TailCut { .. } => Run::Never,
+            Event::ClockStepped { by } => {
+                self.step_clock(*by);
+                Run::Always
+            }
             Event::DaemonStarted { epoch, behaviour, build: _, own_pod, policy } => {
                 self.start(*epoch, *behaviour)?;
                 self.own_pod = own_pod.clone();
@@ -163,7 +167,8 @@ impl State {
             | Event::Watch(_)
             | Event::Outcome { .. }
             | Event::DeadlineReached { .. }
-            | Event::Operator { .. } => false,
+            | Event::Operator { .. }
+            | Event::ClockStepped { .. } => false,
         };
         match self.unrecorded.first() {
             Some((id, _)) if !may_precede_intents => {
@@ -213,6 +218,20 @@ impl State {
         }
         self.behaviour = behaviour;
         Ok(())
+    }
+
+    /// The clock was set. Time that did not pass counts for nothing that is waited for, and what was observed for a plan
+    /// that is not begun yet is observed anew.
+    fn step_clock(&mut self, by: Millis) {
+        if by.0 > 0 && !planted(Canary::CountsStepped) {
+            self.table.postpone(by);
+            self.debts.postpone(by);
+            self.phase.postpone(by);
+        }
+        if by.0.abs() > self.policy.breakers.clock_step.0 {
+            self.world.observe_anew(self.now);
+            self.stepped = Some(by);
+        }
     }
 
     fn watch(&mut self, event: &WatchEvent) -> Run {
@@ -278,6 +297,9 @@ impl State {
 
     fn outcome(&mut self, id: EffectId, outcome: &Outcome) {
         let clock = self.clock();
+        if let Some(effect) = self.table.awaited(id) {
+            self.answers.note(self.now, self.policy.breakers.api_error_window, effect, outcome);
+        }
         let Some((_, answer)) = self.table.settle(clock, id, outcome) else {
             return;
         };
@@ -380,6 +402,21 @@ impl State {
     /// Leaves the way of the plan when an operator, or the policy, says so.
     fn divert(&mut self) {
         let abort = self.abort_requested.take().filter(|_| !planted(Canary::IgnoresAbort));
+        if let Some(by) = self.stepped.take()
+            && let Some((number, started_at)) = self.phase.planning()
+        {
+            let next = Ctx::new(self, &mut Vec::new()).dismiss(number, started_at, Reason::ClockStepped { by });
+            self.enter(next);
+            return;
+        }
+        if let (Some(pause), Phase::Predicting(_) | Phase::Optimizing(_)) = (&self.pause, &self.phase)
+            && let Some((number, started_at)) = self.phase.planning()
+        {
+            let reason = Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until };
+            let next = Ctx::new(self, &mut Vec::new()).dismiss(number, started_at, reason);
+            self.enter(next);
+            return;
+        }
         let Some(iteration) = self.phase.iteration().filter(|_| self.phase.can_unwind()) else { return };
         let reason = match abort {
             Some(by) => Reason::Aborted { by },

@@ -209,6 +209,23 @@ impl EffectTable {
         }
     }
 
+    /// The effect of this id, if its outcome is awaited.
+    pub fn awaited(&self, id: EffectId) -> Option<&Effect> {
+        let tracked = self.tracked.get(&id)?;
+        matches!(tracked.status, Status::Sent | Status::Stale | Status::Backoff(_)).then_some(&tracked.effect)
+    }
+
+    /// Everything that is waited for takes so much longer by the clock.
+    pub fn postpone(&mut self, by: Millis) {
+        for tracked in self.tracked.values_mut() {
+            tracked.at = tracked.at.plus(by);
+            tracked.first_at = tracked.first_at.plus(by);
+            if let Status::Backoff(until) = &mut tracked.status {
+                *until = until.plus(by);
+            }
+        }
+    }
+
     /// Sends again what is due: after a pause, after an answer that never came, or after a restart.
     pub fn resend(&mut self, clock: Clock) -> Vec<(EffectId, Effect)> {
         let mut due = Vec::new();

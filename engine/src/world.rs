@@ -5,6 +5,7 @@ use journal_schema::effect::{EXPIRING_KEY, LATER_KEY, OPTIMAL_KEY};
 use journal_schema::event::WatchEvent;
 use journal_schema::facts::{Key, Kind, NodeFact, Object, PodFact, WorkloadFact, WorkloadId, WorkloadKind};
 use journal_schema::plan::Cluster;
+use journal_schema::policy::Breakers;
 use journal_schema::text::Name;
 use journal_schema::units::{Ppm, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,19 @@ struct KindStatus {
     synced: bool,
     /// Keys listed so far by the list that is under way.
     listing: Option<BTreeSet<Key>>,
+}
+
+/// When so many pods and more vanish in one list, and they are most of all, no time makes it believable.
+const VANISHED_LEAST: usize = 20;
+
+/// Nodes that one list of the pods showed empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Emptied {
+    at: Timestamp,
+    nodes: u32,
+    of: u32,
+    /// Most pods vanished with it: until an operator says that this was meant.
+    for_good: bool,
 }
 
 /// The cluster, indexes over it, and how fresh it is.
@@ -34,8 +48,8 @@ pub struct World {
     version: u64,
     unschedulable: BTreeSet<Key>,
     not_ready_nodes: BTreeSet<Name>,
-    /// Share of pods that vanished in one relist, when it was suspicious.
-    vanished: Option<(u32, u32)>,
+    /// Nodes that a list showed empty and that were not so before.
+    emptied: Option<Emptied>,
 }
 
 /// Whether a workload is as it wants to be: no rollout, no missing pod.
@@ -110,14 +124,27 @@ impl World {
         &self.not_ready_nodes
     }
 
-    /// How many of how many pods vanished in one relist, if that was suspicious.
-    pub fn vanished(&self) -> Option<(u32, u32)> {
-        self.vanished
+    /// How many of how many nodes a list showed empty that were not so before, if that is suspicious: for a while, and
+    /// for as long as no operator says so where most pods vanished with it.
+    pub fn vanished(&self, now: Timestamp, breakers: &Breakers) -> Option<(u32, u32)> {
+        let emptied = self.emptied.filter(|emptied| {
+            let suspicious = emptied.nodes > breakers.empty_nodes
+                && Ppm::of(emptied.nodes.into(), emptied.of.into()) > breakers.empty_share;
+            emptied.for_good || suspicious && now < emptied.at.plus(breakers.empty_hold)
+        });
+        emptied.map(|emptied| (emptied.nodes, emptied.of))
     }
 
-    /// An operator looked at the vanished pods and wants to go on.
+    /// An operator looked at the empty nodes and wants to go on.
     pub fn forgive_vanished(&mut self) {
-        self.vanished = None;
+        self.emptied = None;
+    }
+
+    /// What is settled has to be seen to be so anew: nobody knows how long it has been.
+    pub fn observe_anew(&mut self, now: Timestamp) {
+        for since in self.settled_since.values_mut() {
+            *since = now;
+        }
     }
 
     /// Since when a workload has been as it wants to be; `None` when it is not.
@@ -213,7 +240,7 @@ impl World {
                 }
                 self.insert(now, object);
             }
-            WatchEvent::RelistFinished { kind } => self.finish_relist(*kind),
+            WatchEvent::RelistFinished { kind } => self.finish_relist(now, *kind),
             WatchEvent::Applied(object) => {
                 // An object that appears while a list is under way may be newer than that list.
                 if let Some(listing) = self.kinds.get_mut(&object.kind()).and_then(|status| status.listing.as_mut()) {
@@ -228,7 +255,7 @@ impl World {
         }
     }
 
-    fn finish_relist(&mut self, kind: Kind) {
+    fn finish_relist(&mut self, now: Timestamp, kind: Kind) {
         let status = self.kinds.entry(kind).or_default();
         // A finish without a start proves nothing.
         let Some(listed) = status.listing.take() else {
@@ -237,12 +264,25 @@ impl World {
         status.synced = true;
         let before = self.keys(kind);
         let gone: Vec<Key> = before.iter().filter(|key| !listed.contains(*key)).cloned().collect();
-        if kind == Kind::Pod && gone.len() > 20 && gone.len() * 2 > before.len() {
-            self.vanished = Some((saturate(gone.len()), saturate(before.len())));
-        }
+        let held = (kind == Kind::Pod && !gone.is_empty()).then(|| self.held_nodes());
+        let most = gone.len() > VANISHED_LEAST && gone.len() * 2 > before.len();
         for key in gone.into_iter().filter(|_| !planted(Canary::KeepsUnlisted)) {
             self.remove(kind, &key);
         }
+        if let Some(held) = held {
+            let nodes = saturate(held.difference(&self.held_nodes()).count());
+            let found = Emptied { at: now, nodes, of: saturate(self.cluster.nodes.len()), for_good: most };
+            // One that is worse, or that stays, is not forgotten over a smaller one.
+            let worse = |known: &Emptied| known.for_good && !most;
+            if nodes > 0 || most {
+                self.emptied = self.emptied.filter(worse).or(Some(found));
+            }
+        }
+    }
+
+    /// Names of the nodes that a pod holds.
+    fn held_nodes(&self) -> BTreeSet<Name> {
+        self.pods_by_node.keys().filter(|node| self.holding(node).next().is_some()).cloned().collect()
     }
 
     fn keys(&self, kind: Kind) -> BTreeSet<Key> {

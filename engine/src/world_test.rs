@@ -1,8 +1,9 @@
 //! S13: whatever a watch did, the fold is the same as that of a fresh list.
 
 use journal_schema::event::WatchEvent;
-use journal_schema::facts::{Key, Kind, Object, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact};
-use journal_schema::text::Name;
+use journal_schema::facts::{Key, Kind, NodeFact, Object, Owner, OwnerKind, PodFact, PodPhase, PodSpecFact};
+use journal_schema::policy::Breakers;
+use journal_schema::text::{Few, Name};
 use journal_schema::units::{MilliCpu, Resources, Timestamp};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -11,6 +12,27 @@ use super::World;
 
 fn name(text: impl AsRef<str>) -> Name {
     Name::truncated(text)
+}
+
+fn node(name: Name) -> NodeFact {
+    NodeFact {
+        uid: name.clone(),
+        name,
+        provider_id: Name::default(),
+        instance_id: None,
+        labels: Default::default(),
+        taints: Few::default(),
+        unschedulable: false,
+        allocatable: Resources::default(),
+        ready: true,
+        ready_changed_at: None,
+        created_at: Timestamp(0),
+        deletion_at: None,
+        scale_down_disabled: false,
+        do_not_disrupt: Default::default(),
+        excluded: false,
+        unknown: Few::default(),
+    }
 }
 
 fn pod(index: u8, node: u8, owner: u8, unschedulable: bool) -> PodFact {
@@ -133,11 +155,34 @@ fn most_pods_vanishing_in_one_list_trips_the_breaker() {
     let mut truth: BTreeMap<Key, PodFact> =
         (0..50).map(|index| pod(index, 1, 1, false)).map(|pod| (pod.key.clone(), pod)).collect();
     relist(&mut world, &mut truth, Vec::new());
-    assert_eq!(world.vanished(), None);
+    let vanished = |world: &World, minutes| world.vanished(Timestamp(minutes * 60_000_i64), &Breakers::default());
+    assert_eq!(vanished(&world, 0), None);
     relist(&mut world, &mut BTreeMap::new(), Vec::new());
-    assert_eq!(world.vanished(), Some((50, 50)));
+    assert!(vanished(&world, 0).is_some());
+    assert!(vanished(&world, 600).is_some(), "no time makes it believable");
     world.forgive_vanished();
-    assert_eq!(world.vanished(), None);
+    assert_eq!(vanished(&world, 600), None);
+}
+
+#[test]
+fn nodes_that_one_list_shows_empty_together_trip_the_breaker_for_a_while() {
+    let after = |gone: u64| {
+        let mut world = World::default();
+        let pods = (1..=10).map(|index| pod(index, index, 1, false));
+        let mut truth: BTreeMap<Key, PodFact> = pods.map(|pod| (pod.key.clone(), pod)).collect();
+        for pod in truth.values() {
+            let name = pod.node.clone().expect("bound");
+            world.apply(Timestamp(1), &WatchEvent::Applied(Object::Node(node(name))));
+        }
+        relist(&mut world, &mut truth, Vec::new());
+        let mut left = truth.into_iter().skip(usize::try_from(gone).expect("few")).collect();
+        relist(&mut world, &mut left, Vec::new());
+        world
+    };
+    let vanished = |world: &World, minutes| world.vanished(Timestamp(minutes * 60_000_i64), &Breakers::default());
+    assert_eq!(vanished(&after(4), 1), Some((4, 10)), "40 % of the nodes");
+    assert_eq!(vanished(&after(4), 20), None, "15 minutes later they are believed");
+    assert_eq!(vanished(&after(3), 1), None, "30 % are allowed");
 }
 
 #[test]

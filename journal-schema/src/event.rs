@@ -146,6 +146,12 @@ pub enum Event {
         /// Bytes cut.
         bytes: u64,
     },
+    /// The system's clock was set. The journal's time goes forward with it at once, and never back: it goes more
+    /// slowly until the system's has caught up.
+    ClockStepped {
+        /// Forward: by how much this entry's time is later than time passed. Back: by how much it was set, negative.
+        by: Millis,
+    },
 }
 
 impl Event {
@@ -160,6 +166,7 @@ impl Event {
             Self::DeadlineReached { .. } => "DeadlineReached",
             Self::Operator { .. } => "Operator",
             Self::TailCut { .. } => "TailCut",
+            Self::ClockStepped { .. } => "ClockStepped",
         }
     }
 

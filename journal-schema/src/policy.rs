@@ -114,6 +114,8 @@ pub struct Predict {
     pub right_sizing: RightSizing,
     /// With usage unavailable, plan on requests alone instead of waiting.
     pub without_metrics: bool,
+    /// A container of whose usage more steps in a row are missing keeps its requests.
+    pub max_gap: u32,
 }
 
 impl Default for Predict {
@@ -128,6 +130,7 @@ impl Default for Predict {
             memory_margin: Ppm::percent(20),
             right_sizing: RightSizing::Recommend,
             without_metrics: false,
+            max_gap: 2,
         }
     }
 }
@@ -399,10 +402,26 @@ pub struct Breakers {
     pub not_ready_share: Ppm,
     /// … and more than this many.
     pub not_ready_nodes: u32,
-    /// Freeze when more than this share of the managed nodes turned empty since the last iteration.
+    /// Freeze when more than this share of the nodes turned empty within one list of the pods …
     pub empty_share: Ppm,
+    /// … and more than this many.
+    pub empty_nodes: u32,
+    /// How long that freezes. Pods that vanished by the dozen freeze until an operator resumes.
+    pub empty_hold: Millis,
+    /// Begin nothing while more than this share of the answers of API server and cloud are failures of theirs …
+    pub api_error_share: Ppm,
+    /// … among the answers of so long …
+    pub api_error_window: Millis,
+    /// … of which there are at least this many.
+    pub api_error_answers: u32,
+    /// A system clock that is set by more than this makes what was observed worthless: it is observed anew.
+    pub clock_step: Millis,
     /// Only recommend after this many unwound iterations within an hour.
     pub aborts_per_hour: u32,
+    /// Most nodes replaced within a day, as a share of the nodes there are …
+    pub replaced_per_day: Ppm,
+    /// … but no fewer than this many.
+    pub replaced_nodes: u32,
 }
 
 impl Default for Breakers {
@@ -411,7 +430,15 @@ impl Default for Breakers {
             not_ready_share: Ppm::percent(20),
             not_ready_nodes: 2,
             empty_share: Ppm::percent(30),
+            empty_nodes: 2,
+            empty_hold: Millis::from_minutes(15),
+            api_error_share: Ppm::percent(30),
+            api_error_window: Millis::from_minutes(2),
+            api_error_answers: 20,
+            clock_step: Millis::from_minutes(1),
             aborts_per_hour: 3,
+            replaced_per_day: Ppm::percent(300),
+            replaced_nodes: 20,
         }
     }
 }

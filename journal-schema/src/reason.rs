@@ -95,6 +95,18 @@ pub enum Reason {
         /// Of how many.
         of: u32,
     },
+    /// API server or cloud fail too many requests: nothing is begun.
+    ApiFailing {
+        /// Failures.
+        failed: u32,
+        /// Of how many answers.
+        of: u32,
+    },
+    /// The clock was set while a plan was being made.
+    ClockStepped {
+        /// By how much; negative when back.
+        by: Millis,
+    },
     /// Usage could not be read.
     MetricsMissing {
         /// What was answered.
@@ -160,6 +172,20 @@ pub enum Reason {
     OverBudget {
         /// Which limit.
         limit: Name,
+    },
+    /// With this plan more nodes would have been replaced within a day than the policy allows.
+    TooManyReplaced {
+        /// Nodes replaced within a day, with this plan.
+        nodes: u32,
+        /// Limit.
+        limit: u32,
+    },
+    /// The plan goes back to machines that an earlier one left, and nothing has changed since.
+    GoesBack {
+        /// The pool that was left.
+        pool: Name,
+        /// How long ago.
+        ago: Millis,
     },
 
     // Why an iteration was unwound.

@@ -510,6 +510,7 @@ fn events() -> Vec<Event> {
         Event::Watch(WatchEvent::Deleted { kind: Kind::Pod, key: key("a/b") }),
         Event::Watch(WatchEvent::Interrupted { kind: Kind::StatefulSet }),
         Event::DeadlineReached { deadline: Deadline::Gates },
+        Event::ClockStepped { by: Millis(-90_000) },
     ];
     for command in [
         OperatorCommand::Approve { digest: Digest::new("9f3c2a").unwrap() },

@@ -293,7 +293,8 @@ impl Journal for FileJournal {
             | Event::Outcome { .. }
             | Event::DeadlineReached { .. }
             | Event::Operator { .. }
-            | Event::TailCut { .. } => self.position.epoch,
+            | Event::TailCut { .. }
+            | Event::ClockStepped { .. } => self.position.epoch,
         };
         let head = FrameHead {
             seq: entry.seq,

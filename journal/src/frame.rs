@@ -47,6 +47,7 @@ pub(crate) fn kind_number(event: &Event) -> u16 {
         Event::DeadlineReached { .. } => 6,
         Event::Operator { .. } => 7,
         Event::TailCut { .. } => 8,
+        Event::ClockStepped { .. } => 9,
     }
 }
 

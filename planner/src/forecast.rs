@@ -33,6 +33,8 @@ const MOST_OF_PEAK: i64 = 2;
 ///   usage and counts as a gap; a step without any point is left out.
 /// - A container without at least 5 steps of both CPU and memory, spanning a third of the policy's
 ///   window, has no forecast.
+/// - One of whose usage more steps in a row are missing than the policy allows, since its first point and up to the
+///   window's end, has none either: what happened meanwhile is not known.
 /// - A resource that the container does not request gets none proposed: its proposal is zero.
 /// - Usage per node is the sum over its containers of a line through each one's own points, or, with
 ///   too few of them, of the last point. Nodes without any usage are left out.
@@ -176,6 +178,10 @@ struct Horizon {
     at: f64,
     /// Least distance between the first and the last point, in steps, rounded up.
     least_span: usize,
+    /// Number of the last step.
+    last: usize,
+    /// Most steps in a row that may be missing.
+    max_gap: usize,
 }
 
 impl Horizon {
@@ -188,6 +194,8 @@ impl Horizon {
         Self {
             at: last as f64 + policy.horizon.0 as f64 / step as f64,
             least_span: usize::try_from(least_span).unwrap_or(0),
+            last: steps.saturating_sub(1),
+            max_gap: usize::try_from(policy.max_gap).unwrap_or(usize::MAX),
         }
     }
 
@@ -195,11 +203,18 @@ impl Horizon {
     fn value(&self, means: &Means) -> Option<i64> {
         let first = *means.sums.keys().next()?;
         let last = *means.sums.keys().next_back()?;
-        if means.sums.len() < LEAST_POINTS || last - first < self.least_span {
+        if means.sums.len() < LEAST_POINTS || last - first < self.least_span || self.gap(means) > self.max_gap {
             return None;
         }
         let most = means.peak.saturating_mul(MOST_OF_PEAK);
         Some(rounded(self.line(means)).clamp(0, most))
+    }
+
+    /// The most steps in a row that are missing after the first point.
+    fn gap(&self, means: &Means) -> usize {
+        let steps = means.sums.keys().copied();
+        let after = means.sums.keys().skip(1).copied().chain(std::iter::once(self.last + 1));
+        steps.zip(after).map(|(step, next)| next.saturating_sub(step + 1)).max().unwrap_or(0)
     }
 
     /// Ordinary least squares: slope = Σ(x−x̄)(y−ȳ) / Σ(x−x̄)². At least two different steps are

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use driver::{Driver, Identity, Outside, Woken};
+use driver::{Driver, Identity, Moment, Outside, Woken};
 use journal::{Capture, Checkpoint, Journal, JournalId, MemoryJournal, Source};
 use journal_schema::cloud::{CapacityType, Instance, InstanceState, Pool, PoolInstances, PriceBook, PriceEntry};
 use journal_schema::effect::{Answer, Effect, EffectId, Outcome};
@@ -198,15 +198,16 @@ impl Quiet {
 }
 
 impl Outside for Quiet {
-    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
+    fn wait(&mut self, longest: Option<Millis>) -> Woken {
         let events: Vec<Event> = self.events.drain(..).collect();
         self.turns -= 1;
         self.now = Timestamp(self.now.0 + 10);
-        match deadline {
-            Some(deadline) if events.is_empty() => self.now = self.now.max(deadline),
+        match longest {
+            Some(span) if events.is_empty() => self.now = self.now.plus(span),
             Some(_) | None => {}
         }
-        Woken { now: self.now, stop: self.turns == 0 || (events.is_empty() && deadline.is_none()), events }
+        let now = Moment { wall: self.now, steady: Millis(self.now.0) };
+        Woken { now, stop: self.turns == 0 || (events.is_empty() && longest.is_none()), events }
     }
 
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>) {
@@ -236,7 +237,9 @@ fn recorded() -> (MemoryJournal, String) {
         checkpoint_every: driver::CHECKPOINT_EVERY,
     };
     let journal = MemoryJournal::new(JournalId::derived("replay"));
-    let mut driver = Driver::start(journal, Quiet::new(), identity, Timestamp(START)).unwrap();
+    let mut driver =
+        Driver::start(journal, Quiet::new(), identity, Moment { wall: Timestamp(START), steady: Millis(START) })
+            .unwrap();
     driver.run().unwrap();
     let (journal, _, state) = driver.into_parts();
     (journal, state.digest().unwrap().to_string())

@@ -7,7 +7,7 @@ use journal_schema::effect::{
 };
 use journal_schema::event::OperatorCommand;
 use journal_schema::facts::{
-    IntOrPercent, Key, NodeFact, Taint, TaintEffect, UpdateStrategy, WorkloadId, WorkloadKind,
+    IntOrPercent, Key, Kind, NodeFact, Taint, TaintEffect, UpdateStrategy, WorkloadId, WorkloadKind,
 };
 use journal_schema::text::{JsonText, Name};
 use journal_schema::units::{Bytes, MilliCpu, Millis, Timestamp};
@@ -84,16 +84,10 @@ impl World {
             self.answer(session, id, Millis(5), outcome);
             return;
         }
-        // What writes an object names the version that was read before: a copy of that conflicts.
-        let versioned = matches!(
-            effect,
-            Effect::Scale { .. }
-                | Effect::MarkNode { .. }
-                | Effect::SetDeletionCost { .. }
-                | Effect::PatchTemplate { .. }
-        );
-        if fault == Some(RequestFault::Twice) && !versioned {
-            let again = Action::Arrive { session: NOBODY, id, effect: Box::new(effect.clone()), fault: None };
+        // A copy of what names the version that was read before conflicts.
+        if fault == Some(RequestFault::Twice) && self.version_of(effect).is_none() {
+            let again =
+                Action::Arrive { session: NOBODY, id, effect: Box::new(effect.clone()), fault: None, read: None };
             self.after(Millis(60), again);
         }
         if of_cloud {
@@ -117,6 +111,24 @@ impl World {
             self.judge.after_effect(self.now, id, effect, object, before);
         }
         self.reply(session, id, outcome, fault);
+    }
+
+    /// The present version of what an effect writes: such a request names the version that was read for it.
+    pub(crate) fn version_of(&self, effect: &Effect) -> Option<u64> {
+        let (kind, key) = match effect {
+            Effect::MarkNode { node, .. } => (Kind::Node, Key::cluster(node.clone())),
+            Effect::Scale { workload, .. } | Effect::PatchTemplate { workload, .. } => {
+                (workload.kind.kind(), workload.key.clone())
+            }
+            Effect::SetDeletionCost { pod, .. } => (Kind::Pod, pod.clone()),
+            _ => return None,
+        };
+        Some(self.inner.versions.get(&(kind, key)).copied().unwrap_or(0))
+    }
+
+    /// Whether a request names a version that is no more, and whoever sent it is not there to read anew.
+    pub(crate) fn is_outdated(&self, session: u64, effect: &Effect, read: Option<u64>) -> bool {
+        read.is_some() && session != self.session && self.version_of(effect) != read
     }
 
     /// What an effect on the cluster is about; a pod by its workload.
@@ -467,11 +479,8 @@ impl World {
                         self.judge.violation(now, "S2", text);
                     }
                     let same = inner.is_some_and(|node| wanted.id.is_none_or(|id| id == node.instance_id));
-                    // By a clock that was set it may be long enough.
-                    let (settle, ahead) = (self.scenario.policy.deadlines.settle, self.clock_ahead);
-                    if let Some(held) =
-                        self.inner.held_at.get(&wanted.name).filter(|held| now < held.plus(settle) && ahead.0 == 0)
-                    {
+                    let settle = self.scenario.policy.deadlines.settle;
+                    if let Some(held) = self.inner.held_at.get(&wanted.name).filter(|held| now < held.plus(settle)) {
                         let text =
                             format!("{} was deleted by {id} {} ms after it was empty", wanted.name, now.since(*held).0);
                         self.judge.violation(now, "S1", text);
@@ -532,6 +541,19 @@ impl World {
                     self.crash_node(&node, back);
                 }
             }
+            FaultKind::MachineReplaced { index } => {
+                let node = self.facts.nodes.keys().nth(index % self.facts.nodes.len().max(1)).cloned();
+                let pools = self.cloud.inspect();
+                let of = |name: &Name| {
+                    pools.iter().find(|(_, machines)| machines.iter().any(|machine| machine.name == *name))
+                };
+                if let Some(node) = node
+                    && let Some((group, _)) = of(&node)
+                {
+                    self.cloud.preempt(self.now, &group.pool.id, &node);
+                    self.take_cloud_changes();
+                }
+            }
             FaultKind::NeverReady { workload } => {
                 if let Some(id) = self.find_workload(&workload)
                     && let Some(inner) = self.inner.workloads.get_mut(&id)
@@ -565,7 +587,7 @@ impl World {
             FaultKind::MetricsAway { span } => self.metrics_away_until = self.now.plus(span),
             FaultKind::ApiServerAway { span } => {
                 self.api_away_until = self.now.plus(span);
-                for kind in journal_schema::facts::Kind::ALL {
+                for kind in Kind::ALL {
                     self.interrupt_watch(kind);
                 }
             }

@@ -121,6 +121,11 @@ pub enum FaultKind {
         /// Back after.
         back: Option<Millis>,
     },
+    /// The group makes a node's machine anew: another machine comes under the same name.
+    MachineReplaced {
+        /// Node, by its place in the order of names.
+        index: usize,
+    },
     /// New pods of a workload never become ready.
     NeverReady {
         /// `namespace/name`.
@@ -180,6 +185,7 @@ impl FaultKind {
             Self::EmptyList { .. } => "empty list",
             Self::ClockStep { .. } => "clock step",
             Self::NodeCrash { .. } => "node crash",
+            Self::MachineReplaced { .. } => "machine replaced",
             Self::NeverReady { .. } => "pods never ready",
             Self::ForeignScale { .. } => "scaled by a user",
             Self::GitOpsRevert { .. } => "template reverted",

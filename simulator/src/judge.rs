@@ -98,6 +98,8 @@ pub struct Judge {
     unflushed: Vec<EffectId>,
     watches_journal: bool,
     mode: Mode,
+    /// The mode became Recommend while a plan was carried out.
+    undoing: bool,
     approved: bool,
     plan: Option<PlanLimits>,
     created_under_plan: BTreeSet<Name>,
@@ -203,6 +205,8 @@ impl Judge {
 
     /// The mode was changed.
     pub fn mode_changed(&mut self, mode: Mode) {
+        // What a plan changed until now has to be undone in every mode.
+        self.undoing |= self.plan.is_some() && mode == Mode::Recommend && self.mode != mode;
         self.mode = mode;
     }
 
@@ -222,6 +226,7 @@ impl Judge {
             self.violation(now, "S20", "a plan was made while an operator's pause holds");
         }
         self.plan = Some(plan);
+        self.undoing = false;
         self.created_under_plan.clear();
         self.cost_before_plan = None;
         self.approved = false;
@@ -339,7 +344,7 @@ impl Judge {
             }
             _ => {}
         }
-        if effect.mutates() && self.mode == Mode::Recommend {
+        if effect.mutates() && self.mode == Mode::Recommend && !self.undoing {
             self.violation(now, "S20", format!("{} {id} was sent in mode Recommend", effect.name()));
         }
         if effect.mutates() && self.mode == Mode::Approve && !self.approved {

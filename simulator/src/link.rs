@@ -1,5 +1,6 @@
 //! The daemon's connection to the world: what it waits for and what it asks.
 
+use driver::Moment;
 use journal_schema::effect::{Effect, EffectId};
 use journal_schema::event::Event;
 use journal_schema::units::{Millis, Timestamp};
@@ -11,7 +12,7 @@ use crate::world::{Action, World};
 #[derive(Debug)]
 pub struct News {
     /// The time now.
-    pub now: Timestamp,
+    pub now: Moment,
     /// What happened.
     pub events: Vec<Event>,
     /// The run's time is up.
@@ -51,15 +52,15 @@ impl World {
         self.judge.forget_unflushed();
     }
 
-    /// What the daemon's clock shows.
-    pub fn daemon_clock(&self) -> Timestamp {
-        self.now.plus(self.clock_ahead)
+    /// What the clocks of the daemon's machine show.
+    pub fn daemon_clock(&self) -> Moment {
+        Moment { wall: self.now.plus(self.clock_ahead), steady: Millis(self.now.0) }
     }
 
-    /// Lets time pass until there is news for the daemon, `deadline` comes, or the run's time is up.
-    pub fn wait_for_news(&mut self, deadline: Option<Timestamp>) -> News {
+    /// Lets time pass until there is news for the daemon, this span is over, or the run's time is up.
+    pub fn wait_for_news(&mut self, longest: Option<Millis>) -> News {
         let end = self.stop_at.unwrap_or(Timestamp(i64::MAX));
-        let until = deadline.map_or(end, |deadline| Timestamp(deadline.0.saturating_sub(self.clock_ahead.0)).min(end));
+        let until = longest.map_or(end, |span| Timestamp(self.now.0.saturating_add(span.0)).min(end));
         while self.inbox.is_empty() && self.now < until && self.turn(until) {}
         if self.inbox.is_empty() && until < Timestamp(i64::MAX) {
             self.now = self.now.max(until);
@@ -88,11 +89,13 @@ impl World {
                 }
             }
             let mut latency = Millis(self.rng.of("latency").between(2, 25));
+            let mut read = None;
             if let Some(RequestFault::Delayed(span)) = fault {
                 latency.0 += span.0;
+                read = self.version_of(&effect);
             }
             let session = self.session;
-            self.after(latency, Action::Arrive { session, id, effect: Box::new(effect), fault });
+            self.after(latency, Action::Arrive { session, id, effect: Box::new(effect), fault, read });
         }
     }
 }

@@ -222,7 +222,8 @@ fn complaints(name: &str, seed: u64) -> Vec<String> {
 
 fn complaints_of(scenario: Scenario, seed: u64) -> Vec<String> {
     let name = scenario.name.clone();
-    let expected = scenario.expected;
+    let (expected, because) = (scenario.expected, scenario.because.clone());
+    let clock_set = scenario.faults.iter().any(|rule| matches!(rule.kind, FaultKind::ClockStep { .. }));
     let report = match run(scenario, seed, &RunOptions::default()) {
         Ok(report) => report,
         Err(error) => {
@@ -256,9 +257,14 @@ fn complaints_of(scenario: Scenario, seed: u64) -> Vec<String> {
     if !fits {
         found.push(format!("{name}: ended {:?} ({:?}) where {expected:?} was expected", report.ending, report.reason));
     }
+    if because.is_some() && because != report.reason {
+        found.push(format!("{name}: ended because of {:?} where {because:?} was expected", report.reason));
+    }
     // kinema's account begins when prices are known, a moment after the judge's.
     let moment = report.cost_per_hour_before.0 / 3600;
-    if (report.integrated_cost.0 - report.reckoned_cost.0).abs() > report.integrated_cost.0 / 1000 + moment {
+    // Nor can it tell what an hour costs that its clock does not show.
+    let off = (report.integrated_cost.0 - report.reckoned_cost.0).abs();
+    if !clock_set && off > report.integrated_cost.0 / 1000 + moment {
         found.push(format!("{name}: cost {} where the judge says {}", report.reckoned_cost, report.integrated_cost));
     }
     found.extend(report.violation_list.iter().map(|text| format!("{name}: broken rule {text}")));

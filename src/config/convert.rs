@@ -66,6 +66,7 @@ impl Spec {
                 memory_margin: predict.memory_margin.0,
                 right_sizing: predict.right_sizing.into(),
                 without_metrics: predict.without_metrics,
+                max_gap: predict.max_gap,
             },
             optimize: policy::Optimize {
                 objective: optimize.objective.into(),
@@ -130,7 +131,15 @@ impl Spec {
                 not_ready_share: breakers.not_ready_share.0,
                 not_ready_nodes: breakers.not_ready_nodes,
                 empty_share: breakers.empty_share.0,
+                empty_nodes: breakers.empty_nodes,
+                empty_hold: breakers.empty_hold.0,
+                api_error_share: breakers.api_error_share.0,
+                api_error_window: breakers.api_error_window.0,
+                api_error_answers: breakers.api_error_answers,
+                clock_step: breakers.clock_step.0,
                 aborts_per_hour: breakers.aborts_per_hour,
+                replaced_per_day: breakers.replaced_per_day.0,
+                replaced_nodes: breakers.replaced_nodes,
             },
         }
     }
@@ -260,6 +269,7 @@ impl From<&policy::Predict> for Predict {
             memory_margin: Percent(from.memory_margin),
             right_sizing: from.right_sizing.into(),
             without_metrics: from.without_metrics,
+            max_gap: from.max_gap,
         }
     }
 }
@@ -353,7 +363,15 @@ impl From<&policy::Breakers> for Breakers {
             not_ready_share: Percent(from.not_ready_share),
             not_ready_nodes: from.not_ready_nodes,
             empty_share: Percent(from.empty_share),
+            empty_nodes: from.empty_nodes,
+            empty_hold: Span(from.empty_hold),
+            api_error_share: Percent(from.api_error_share),
+            api_error_window: Span(from.api_error_window),
+            api_error_answers: from.api_error_answers,
+            clock_step: Span(from.clock_step),
             aborts_per_hour: from.aborts_per_hour,
+            replaced_per_day: Percent(from.replaced_per_day),
+            replaced_nodes: from.replaced_nodes,
         }
     }
 }

@@ -221,6 +221,8 @@ pub struct Predict {
     pub right_sizing: RightSizing,
     /// With usage unavailable, plan on requests alone instead of waiting.
     pub without_metrics: bool,
+    /// A container of whose usage more steps in a row are missing keeps its requests.
+    pub max_gap: u32,
 }
 
 /// Least requests proposed.
@@ -425,10 +427,26 @@ pub struct Breakers {
     pub not_ready_share: Percent,
     /// ... and more than this many.
     pub not_ready_nodes: u32,
-    /// Freeze when more than this share of the managed nodes turned empty since the last iteration.
+    /// Freeze when more than this share of the nodes turned empty within one list of the pods ...
     pub empty_share: Percent,
+    /// ... and more than this many.
+    pub empty_nodes: u32,
+    /// How long that freezes. Pods that vanished by the dozen freeze until an operator resumes.
+    pub empty_hold: Span,
+    /// Begin nothing while more than this share of the answers of API server and cloud are failures of theirs ...
+    pub api_error_share: Percent,
+    /// ... among the answers of so long ...
+    pub api_error_window: Span,
+    /// ... of which there are at least this many.
+    pub api_error_answers: u32,
+    /// A system clock that is set by more than this makes what was observed worthless: it is observed anew.
+    pub clock_step: Span,
     /// Only recommend after this many unwound iterations within an hour.
     pub aborts_per_hour: u32,
+    /// Most nodes replaced within a day, as a share of the nodes there are ...
+    pub replaced_per_day: Percent,
+    /// ... but no fewer than this many.
+    pub replaced_nodes: u32,
 }
 
 /// Where machines come from.

@@ -155,7 +155,7 @@ impl Daemon {
             checkpoint_every: driver::CHECKPOINT_EVERY,
         };
         let mut driver =
-            Driver::start(journal, live, identity, outside::now()).map_err(|error| self.stopped(&error))?;
+            Driver::start(journal, live, identity, outside::moment()).map_err(|error| self.stopped(&error))?;
 
         let own = settings
             .own_pod

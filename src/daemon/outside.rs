@@ -1,13 +1,14 @@
 //! The real world as the loop sees it: a channel of news, a clock, and tasks that carry effects out.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use driver::{Outside, Woken};
+use driver::{Moment, Outside, Woken};
 use engine::State;
 use journal_schema::effect::{Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::{Event, WatchEvent};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
 
@@ -37,6 +38,13 @@ pub(super) struct Live {
 pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The moment, by the system's clock and by one that nobody sets.
+pub(super) fn moment() -> Moment {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let passed = BEGAN.get_or_init(Instant::now).elapsed();
+    Moment { wall: now(), steady: Millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX)) }
 }
 
 impl Live {
@@ -90,23 +98,22 @@ impl Live {
             events.push(event);
         }
         events.retain(|event| matches!(event, Event::Outcome { .. }));
-        Woken { now: now(), events, stop: true }
+        Woken { now: moment(), events, stop: true }
     }
 }
 
 impl Outside for Live {
-    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
+    fn wait(&mut self, longest: Option<Millis>) -> Woken {
         let mut events = Vec::new();
         if self.shared.stopping().is_none() {
-            let left =
-                deadline.map_or(LONGEST, |at| Duration::from_millis(u64::try_from(at.since(now()).0).unwrap_or(0)));
+            let left = longest.map_or(LONGEST, |span| Duration::from_millis(u64::try_from(span.0).unwrap_or(0)));
             events.extend(self.first(left.min(LONGEST)));
             self.drain(&mut events);
         }
         if self.shared.stopping().is_some() {
             return self.last_events(events);
         }
-        Woken { now: now(), events, stop: false }
+        Woken { now: moment(), events, stop: false }
     }
 
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>) {

@@ -163,7 +163,7 @@ fn check_fault(
         | FaultKind::ForeignScale { workload, .. }
         | FaultKind::GitOpsRevert { workload, .. } => exists(workloads, workload, &place_of_fault, "workload"),
         FaultKind::BlockBudget { budget } => exists(budgets, budget, &place_of_fault, "budget"),
-        FaultKind::NodeCrash { index, .. } if u64::from(index.0) >= machines => {
+        FaultKind::NodeCrash { index, .. } | FaultKind::MachineReplaced { index } if u64::from(index.0) >= machines => {
             Err(wrong(place_of_fault, format!("node {} of {machines}: the first is 0", index.0)))
         }
         FaultKind::ClockStep { forward, back } if forward.is_some() == back.is_some() => {
@@ -174,6 +174,7 @@ fn check_fault(
         | FaultKind::OldReplica { .. }
         | FaultKind::ApprovePlan
         | FaultKind::NodeCrash { .. }
+        | FaultKind::MachineReplaced { .. }
         | FaultKind::StaleWatch { .. }
         | FaultKind::InterruptWatch { .. }
         | FaultKind::DuplicateEvents

@@ -357,6 +357,7 @@ impl From<&File> for Scenario {
             warm_up,
             limit,
             expected,
+            because,
         } = &file.spec;
         Self {
             name: file.metadata.name.0.clone(),
@@ -374,6 +375,7 @@ impl From<&File> for Scenario {
             warm_up: warm_up.0,
             limit: limit.0,
             expected: (*expected).into(),
+            because: because.clone(),
         }
     }
 }
@@ -399,6 +401,7 @@ impl From<&Scenario> for File {
                 warm_up: Span(scenario.warm_up),
                 limit: Span(scenario.limit),
                 expected: scenario.expected.into(),
+                because: scenario.because.clone(),
             },
         }
     }

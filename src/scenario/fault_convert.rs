@@ -70,6 +70,7 @@ impl From<&FaultKind> for SimKind {
                 Self::ClockStep { by: Millis(span(forward) - span(back)) }
             }
             FaultKind::ApprovePlan => Self::ApprovePlan,
+            FaultKind::MachineReplaced { index } => Self::MachineReplaced { index: index.0 as usize },
             FaultKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: index.0 as usize, back: back.map(|span| span.0) }
             }
@@ -124,6 +125,9 @@ impl From<&SimKind> for FaultKind {
                 back: (by.0 < 0).then_some(Span(Millis(-by.0))),
             },
             SimKind::ApprovePlan => Self::ApprovePlan,
+            SimKind::MachineReplaced { index } => {
+                Self::MachineReplaced { index: Count(u32::try_from(*index).unwrap_or(u32::MAX)) }
+            }
             SimKind::NodeCrash { index, back } => {
                 Self::NodeCrash { index: Count(u32::try_from(*index).unwrap_or(u32::MAX)), back: back.map(Span) }
             }

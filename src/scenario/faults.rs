@@ -188,6 +188,11 @@ pub(super) enum FaultKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back: Option<Span>,
     },
+    /// The group makes a node's machine anew: another machine comes under the same name.
+    MachineReplaced {
+        /// Node, by its place in the order of names, from 0.
+        index: Count,
+    },
     /// New pods of a workload never become ready.
     NeverReady {
         /// `namespace/name`

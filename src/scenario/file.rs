@@ -93,6 +93,9 @@ pub(super) struct Spec {
     /// How it is expected to end.
     #[serde(default)]
     pub(super) expected: Expected,
+    /// Code of the reason for which it is expected to end so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<String>,
 }
 
 fn warm_up() -> Span {

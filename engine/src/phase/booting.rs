@@ -6,7 +6,7 @@ use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::event::Deadline;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +44,11 @@ impl Booting {
 
     pub(crate) fn deadlines(&self, _state: &State) -> Vec<(Timestamp, Deadline)> {
         vec![(self.until, Deadline::Phase), (self.poll_at, Deadline::Poll)]
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.until = self.until.plus(by);
+        self.asked_at = self.asked_at.plus(by);
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {

@@ -134,6 +134,8 @@ impl<'a> Ctx<'a> {
         let unwound = reason.is_some();
         if unwound {
             self.state.aborts.push(self.now());
+        } else {
+            self.state.churn.complete(self.state.now, plan, self.state.world.cluster());
         }
         let count = crate::world::saturate;
         let counts = (count(plan.add.len()), count(iteration.leaving().count()), iteration.moved);

@@ -60,6 +60,7 @@ impl Deciding {
             return Phase::Deciding(self);
         }
         ctx.state.holds.clear();
+        ctx.state.churn.begin(ctx.state.now, &self.iteration.planned.plan);
         if self.iteration.machines.is_empty() {
             Phase::Labelling(Labelling::new(self.iteration, ctx.state))
         } else {
@@ -103,11 +104,14 @@ impl Deciding {
         if let Some(limit) = self.over_budget(ctx) {
             return Some(Reason::OverBudget { limit: Name::truncated(limit) });
         }
+        if let Some(reason) = self.churns(ctx).filter(|_| !planted(Canary::GoesInCircles)) {
+            return Some(reason);
+        }
         let share = ctx.state.world.changed_share(&self.iteration.own_names());
         if share > policy.decide.max_change {
             return Some(Reason::ClusterChangedTooMuch { share, limit: policy.decide.max_change });
         }
-        if let Some(reason) = gates::breakers(ctx.state).into_iter().next() {
+        if let Some(reason) = gates::breakers(ctx.state, 0).into_iter().next() {
             return Some(reason);
         }
         if let Some(pause) = &ctx.state.pause {
@@ -151,6 +155,25 @@ impl Deciding {
             let spread = report.dispersion.filter(|_| verdict.reason == Reason::SpreadsOut);
             evens_out.or_else(|| heat.map(|heat| heat.gain())).or_else(|| spread.map(|spread| spread.gain()))
         })
+    }
+
+    /// Why the plan is one too many, if it is.
+    fn churns(&self, ctx: &Ctx<'_>) -> Option<Reason> {
+        let (policy, plan, now) = (&ctx.state.policy, &self.iteration.planned.plan, ctx.now());
+        let cluster = ctx.state.world.cluster();
+        let share =
+            i128::from(saturate(cluster.nodes.len())) * i128::from(policy.breakers.replaced_per_day.0) / 1_000_000;
+        let limit = u32::try_from(share).unwrap_or(u32::MAX).max(policy.breakers.replaced_nodes);
+        let nodes = ctx.state.churn.with(now, plan);
+        if nodes > limit {
+            return Some(Reason::TooManyReplaced { nodes, limit });
+        }
+        if self.places_pending() {
+            return None;
+        }
+        let within = (policy.decide.plan_life, policy.decide.min_savings);
+        let (pool, ago) = ctx.state.churn.goes_back(now, plan, cluster, within)?;
+        Some(Reason::GoesBack { pool, ago })
     }
 
     fn over_budget(&self, ctx: &Ctx<'_>) -> Option<&'static str> {

@@ -1,18 +1,19 @@
 //! Draining: empty machines are deleted, and what marked the iteration is taken away.
 
 use canary::{Canary, planted};
-use journal_schema::cloud::PoolId;
-use journal_schema::effect::Regarding;
+use journal_schema::cloud::{InstanceState, PoolId};
+use journal_schema::effect::{Effect, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::policy::Pricing;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Message, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ctx, Iteration, Phase, relief, undo::undo, unwinding};
 use crate::debts::Debt;
+use crate::gates;
 use crate::removal::{Removal, Removed};
 use crate::state::State;
 
@@ -28,6 +29,9 @@ pub struct Draining {
     reverting: Vec<Debt>,
     /// When the last one was given back.
     relieved_at: Option<Timestamp>,
+    /// Nodes whose deletion is not asked for again, because a pod waits that one would take, and since when: whether
+    /// the request arrived is not known yet.
+    recalled: BTreeMap<Name, Timestamp>,
     poll_at: Timestamp,
 }
 
@@ -43,7 +47,15 @@ impl Draining {
             .collect();
         let deadlines = &state.policy.deadlines;
         let (until, poll_at) = (state.now.plus(deadlines.drain), state.now.plus(deadlines.poll));
-        Self { iteration, until, removals, reverting: Vec::new(), relieved_at: None, poll_at }
+        Self {
+            iteration,
+            until,
+            removals,
+            reverting: Vec::new(),
+            relieved_at: None,
+            recalled: BTreeMap::new(),
+            poll_at,
+        }
     }
 
     /// Nodes whose machines were asked to go, with their pools.
@@ -69,6 +81,17 @@ impl Draining {
         deadlines
     }
 
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.until = self.until.plus(by);
+        self.relieved_at = self.relieved_at.map(|at| at.plus(by));
+        for since in self.recalled.values_mut() {
+            *since = since.plus(by);
+        }
+        for removal in self.removals.values_mut() {
+            removal.postpone(by);
+        }
+    }
+
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
         let poll = ctx.poll_due(&mut self.poll_at);
         if poll {
@@ -76,11 +99,16 @@ impl Draining {
         }
         self.reverting.retain(|debt| !undo(ctx, debt));
         let relieving = self.relieve(ctx);
+        let frozen = gates::frozen(ctx.state, &self.going());
+        ctx.state.holds = frozen.clone().into_iter().collect();
         let number = self.iteration.number;
         let mut gone = Vec::new();
         let mut held = None;
-        // While room is being made for pods that wait, no other goes.
-        for (node, removal) in self.removals.iter_mut().filter(|(_, removal)| !relieving || removal.is_deleting()) {
+        // While room is being made for pods that wait, no other goes; nor while a breaker has tripped.
+        let held_back = relieving || frozen.is_some();
+        let goes_on =
+            |node: &Name, removal: &Removal| !self.recalled.contains_key(node) && (!held_back || removal.is_deleting());
+        for (node, removal) in self.removals.iter_mut().filter(|(node, removal)| goes_on(node, removal)) {
             match removal.advance(ctx, number) {
                 Removed::Gone => gone.push(node.clone()),
                 Removed::Waiting(pod) => held = held.or(pod.map(|pod| (node.clone(), pod))),
@@ -113,7 +141,7 @@ impl Draining {
                     (node, Message::truncated("the machine is not gone"))
                 }
             };
-            let (reason, going) = (Reason::DrainStuck { node, message }, self.going());
+            let (reason, going) = (frozen.unwrap_or(Reason::DrainStuck { node, message }), self.going());
             return unwinding::begin_with(self.iteration, reason, ctx.now(), going);
         }
         Phase::Draining(self)
@@ -124,10 +152,11 @@ impl Draining {
         if planted(Canary::NoRelief) {
             return false;
         }
+        self.settle_recalled(ctx.state);
         let lost = self.removals.iter().filter(|(_, removal)| removal.is_deleting());
         let lost = lost.map(|(node, _)| node.clone()).collect();
         let Some((node, pod)) = relief::wanted(ctx.state, &self.iteration, &lost) else {
-            return !self.reverting.is_empty();
+            return self.recall(ctx) || !self.reverting.is_empty();
         };
         // The scheduler is given time to see the one before.
         let patience = ctx.state.policy.deadlines.settle;
@@ -144,6 +173,45 @@ impl Draining {
         let note = format!("pod {} fits nowhere else: the node stays", pod.key);
         ctx.notice(Regarding::Node(node, uid), "NodeNotRemovable", &note, true);
         true
+    }
+
+    /// A pod waits, and only nodes would take it whose machines were asked to go. One that the cloud does not show going
+    /// is not asked for again: perhaps the request never arrived. True while such a pod waits.
+    fn recall(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let on_its_way = |name: &Name| {
+            ctx.state.cloud.instance(name).is_none_or(|(_, instance)| instance.state == InstanceState::Deleting)
+        };
+        let lost = self.removals.keys().filter(|node| on_its_way(node)).cloned().collect();
+        let Some((node, _)) = relief::wanted(ctx.state, &self.iteration, &lost) else { return false };
+        let Some(removal) = self.removals.get(&node) else { return false };
+        let about = removal.is_deleting();
+        if about && !self.recalled.contains_key(&node) {
+            ctx.state.table.abandon(|known| {
+                matches!(known, Effect::DeleteInstances { instances, .. }
+                    if instances.iter().any(|instance| instance.name == node))
+            });
+            self.recalled.insert(node, ctx.now());
+        }
+        about
+    }
+
+    /// Of nodes whose deletion is not asked for again: those that go all the same go on; those that a list shows to stay
+    /// which was made when every request must have arrived are as if nothing had been asked.
+    fn settle_recalled(&mut self, state: &State) {
+        let effect = state.policy.deadlines.effect;
+        let mut stay = BTreeSet::new();
+        self.recalled.retain(|node, since| {
+            let Some(removal) = self.removals.get(node) else { return false };
+            let goes = state.cloud.instance(node).is_none_or(|(_, instance)| instance.state == InstanceState::Deleting);
+            let listed = state.cloud.listed_at(removal.pool()).is_some_and(|at| at >= since.plus(effect));
+            if listed && !goes {
+                stay.insert(node.clone());
+            }
+            !goes && !listed
+        });
+        for (_, removal) in self.removals.iter_mut().filter(|(node, _)| stay.contains(*node)) {
+            removal.begin_anew();
+        }
     }
 
     /// The plan is reached: new machines are in service, and what marked the iteration goes.

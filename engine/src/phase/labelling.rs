@@ -4,8 +4,9 @@
 use canary::{Canary, planted};
 use journal_schema::event::Deadline;
 use journal_schema::reason::Reason;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::rolling::Rolling;
 use super::{Ctx, Iteration, Phase, unwinding};
@@ -31,6 +32,10 @@ impl Labelling {
     pub(crate) fn deadlines(&self, state: &State) -> Vec<(Timestamp, Deadline)> {
         // Under a pause nothing is asked for, so nothing can be late.
         if state.pause.is_some() { Vec::new() } else { vec![(self.until, Deadline::Phase)] }
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.until = self.until.plus(by);
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
@@ -77,6 +82,6 @@ impl Labelling {
         if share > limit {
             return Some(Reason::ClusterChangedTooMuch { share, limit });
         }
-        gates::breakers(ctx.state).into_iter().next()
+        gates::frozen(ctx.state, &BTreeMap::new())
     }
 }

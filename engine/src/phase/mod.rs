@@ -27,7 +27,7 @@ use journal_schema::event::{Deadline, Digest};
 use journal_schema::facts::NodeFact;
 use journal_schema::plan::{Move, NodeToRemove, Planned, Slot, Target};
 use journal_schema::text::Name;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -231,6 +231,34 @@ impl Phase {
             Self::Rolling(phase) => Some(&phase.iteration),
             Self::Draining(phase) => Some(&phase.iteration),
             Self::Unwinding(phase) => Some(&phase.iteration),
+        }
+    }
+
+    /// The iteration that a plan is being made for, and when it began: nothing has been changed for it yet.
+    pub(crate) fn planning(&self) -> Option<(u64, Timestamp)> {
+        match self {
+            Self::Predicting(phase) => Some((phase.number, phase.started_at)),
+            Self::Optimizing(phase) => Some((phase.number, phase.started_at)),
+            Self::Deciding(phase) => Some((phase.iteration.number, phase.iteration.started_at)),
+            Self::Observing(_)
+            | Self::Booting(_)
+            | Self::Labelling(_)
+            | Self::Rolling(_)
+            | Self::Draining(_)
+            | Self::Unwinding(_) => None,
+        }
+    }
+
+    /// What is waited for since a moment is waited for since a later one.
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        match self {
+            // Before anything is changed, nothing is waited for that would hurt when it came early.
+            Self::Observing(_) | Self::Predicting(_) | Self::Optimizing(_) | Self::Deciding(_) => {}
+            Self::Booting(phase) => phase.postpone(by),
+            Self::Labelling(phase) => phase.postpone(by),
+            Self::Rolling(phase) => phase.postpone(by),
+            Self::Draining(phase) => phase.postpone(by),
+            Self::Unwinding(phase) => phase.postpone(by),
         }
     }
 

@@ -17,6 +17,7 @@ use super::moves::{Group, Leaving, Moved, evict::Eviction, rollout::Rollout, sur
 use super::undo::undo;
 use super::{Ctx, Iteration, Phase, unwinding};
 use crate::debts::Debt;
+use crate::gates;
 use crate::state::State;
 use crate::world::{avoided, holds_node, saturate};
 
@@ -40,6 +41,8 @@ pub struct Rolling {
     idle_since: Timestamp,
     /// The wave that is under way, and since when.
     wave: (Option<u32>, Timestamp),
+    /// Since when a breaker has been tripped.
+    frozen_since: Option<Timestamp>,
     poll_at: Timestamp,
 }
 
@@ -53,6 +56,7 @@ impl Rolling {
             reverting: Vec::new(),
             idle_since: state.now,
             wave: (Some(0), state.now),
+            frozen_since: None,
             poll_at,
         }
     }
@@ -72,6 +76,12 @@ impl Rolling {
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
         ctx.poll_due(&mut self.poll_at);
+        if let Some(reason) = gates::frozen(ctx.state, &BTreeMap::new()) {
+            return self.freeze(ctx, reason);
+        }
+        if let Some(since) = self.frozen_since.take() {
+            self.postpone(ctx.now().since(since));
+        }
         if let Some(reason) = self.go_on(ctx) {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }
@@ -111,6 +121,26 @@ impl Rolling {
             self.idle_since = ctx.now();
         }
         Phase::Rolling(self)
+    }
+
+    /// Nothing is begun while a breaker has tripped, and no move gets older by it; what was asked for is tried again.
+    /// When that takes too long, what was changed is undone: it makes room.
+    fn freeze(mut self, ctx: &mut Ctx<'_>, reason: Reason) -> Phase {
+        let since = *self.frozen_since.get_or_insert(ctx.now());
+        if ctx.now() >= since.plus(ctx.state.policy.deadlines.drain) {
+            return unwinding::begin(self.iteration, reason, ctx.now());
+        }
+        ctx.state.holds = vec![reason];
+        Phase::Rolling(self)
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        for group in &mut self.groups {
+            group.postpone(by);
+        }
+        self.idle_since = self.idle_since.plus(by);
+        self.wave.1 = self.wave.1.plus(by);
+        self.frozen_since = self.frozen_since.map(|since| since.plus(by));
     }
 
     /// Goes on with the moves under way. The reason to turn back, if one cannot go on.

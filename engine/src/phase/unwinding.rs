@@ -9,7 +9,7 @@ use journal_schema::effect::{Answer, Effect, InstanceRef, Regarding};
 use journal_schema::event::Deadline;
 use journal_schema::reason::Reason;
 use journal_schema::text::{Few, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -78,6 +78,13 @@ impl Unwinding {
         std::iter::once((self.poll_at.max(Timestamp(state.now.0 + 1)), Deadline::Poll))
             .chain(settling.map(|at| (at, Deadline::Settled)))
             .collect()
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.since = self.since.plus(by);
+        for removal in self.removals.values_mut() {
+            removal.postpone(by);
+        }
     }
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {

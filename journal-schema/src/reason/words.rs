@@ -116,6 +116,19 @@ fn words(reason: &Reason) -> Words {
             format!("{nodes} of {of} managed nodes turned empty together: frozen"),
             "if that was meant, run kinema resume",
         ),
+        Reason::ApiFailing { failed, of } => (
+            "ApiFailing",
+            format!("{failed} of the last {of} requests failed at the API server or the cloud: nothing is begun"),
+            "kinema goes on by itself when they answer again",
+        ),
+        Reason::ClockStepped { by } => {
+            let (by, way) = if by.0 < 0 { (Millis(-by.0), "back") } else { (*by, "forward") };
+            (
+                "ClockStepped",
+                format!("the clock was set {way} by {}: the cluster is observed anew", span(by)),
+                "check the time service of the machine that kinema runs on",
+            )
+        }
         Reason::MetricsMissing { message } => (
             "MetricsMissing",
             format!("usage could not be read: {message}"),
@@ -159,6 +172,16 @@ fn words(reason: &Reason) -> Words {
         Reason::OverBudget { limit } => {
             ("OverBudget", format!("it exceeds {limit}"), "raise the limit in spec.optimize")
         }
+        Reason::TooManyReplaced { nodes, limit } => (
+            "TooManyReplaced",
+            format!("it would bring the nodes replaced within a day to {nodes}, the limit is {limit}"),
+            "find out what makes plans change so often, or raise spec.breakers.replacedPerDay",
+        ),
+        Reason::GoesBack { pool, ago } => (
+            "GoesBack",
+            format!("it goes back to pool {pool}, which was left {} ago for the same pods and prices", span(*ago)),
+            "",
+        ),
         Reason::Aborted { by } => ("Aborted", format!("{by} aborted it"), ""),
         Reason::BootFailed { pool, fault } => (
             "BootFailed",

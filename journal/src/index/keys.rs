@@ -48,7 +48,8 @@ pub fn index_keys(entry: &Entry, out: &mut Vec<IndexKey>) {
         | Event::Outcome { .. }
         | Event::DeadlineReached { .. }
         | Event::Operator { .. }
-        | Event::TailCut { .. } => {}
+        | Event::TailCut { .. }
+        | Event::ClockStepped { .. } => {}
     }
     // An Intents entry names the same object many times over.
     out.sort_unstable();

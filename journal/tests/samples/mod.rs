@@ -485,6 +485,7 @@ pub fn events() -> Vec<Event> {
         events.push(Event::Operator { by: text("ana"), command });
     }
     events.push(Event::TailCut { bytes: 1234 });
+    events.push(Event::ClockStepped { by: Millis::from_minutes(-5) });
     events
 }
 

@@ -137,7 +137,8 @@ fn too_few_or_too_close_points_give_no_forecast() {
         for step in steps {
             points[*step] = Some(100);
         }
-        !forecasts(&[(points, flat(100))], &Predict::default()).is_empty()
+        let any_gap = Predict { max_gap: u32::MAX, ..Predict::default() };
+        !forecasts(&[(points, flat(100))], &any_gap).is_empty()
     };
     assert!(!with(&[]));
     assert!(!with(&[0, 5, 10, 15]), "four points");
@@ -146,6 +147,25 @@ fn too_few_or_too_close_points_give_no_forecast() {
     assert!(with(&[0, 1, 2, 3, 5]), "five points within five minutes");
     assert!(forecasts(&[(flat(100), vec![])], &Predict::default()).is_empty(), "no memory");
     assert!(forecasts(&[], &Predict::default()).is_empty());
+}
+
+/// What happened meanwhile is not known: the container keeps its requests.
+#[test]
+fn after_a_gap_of_three_steps_there_is_no_forecast() {
+    let without = |gap: std::ops::Range<usize>| {
+        let mut points = flat(100);
+        points[gap].fill(None);
+        forecasts(&[(flat(100), points)], &Predict::default()).len()
+    };
+    assert_eq!(without(5..7), 1, "two steps");
+    assert_eq!(without(5..8), 0, "three");
+    assert_eq!(without(14..16), 1, "the last two");
+    assert_eq!(without(13..16), 0, "the last three");
+    assert_eq!(without(0..5), 1, "it began later");
+    // Where one pod's usage is missing, the others' tell.
+    let mut half = flat(300);
+    half[5..8].fill(None);
+    assert_eq!(forecasts(&[(flat(100), flat(100)), (half, flat(100))], &Predict::default()).len(), 1);
 }
 
 #[test]

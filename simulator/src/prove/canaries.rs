@@ -12,7 +12,7 @@ use super::{ProofError, RECOMPUTED_ONE_IN, Repro, pool, swarm, undisturbed, worl
 use crate::scenario::{Expected, Scenario};
 
 /// Scenarios in which something must not happen.
-const TRAPS: [&str; 13] = [
+const TRAPS: [&str; 22] = [
     "late-requests",
     "late-machines",
     "pause",
@@ -26,6 +26,15 @@ const TRAPS: [&str; 13] = [
     "stuck-deletion",
     "no-rights",
     "gitops-revert",
+    "empty-nodes",
+    "another-machine",
+    "too-many-replaced",
+    "young-nodes",
+    "configuration-lost",
+    "nodes-lost-while-moving",
+    "api-failing",
+    "clock-forward",
+    "clock-set-while-planning",
 ];
 /// Of the exhaustive questions every so many are tried.
 const STRIDE: u64 = 47;

@@ -78,6 +78,10 @@ pub(super) fn complaints(
         let (expected, reason) = (case.scenario.expected, &report.reason);
         found.push(format!("ended {:?} ({reason:?}) where {expected:?} was expected", report.ending));
     }
+    let because = case.scenario.because.as_ref();
+    if clean.is_none() && because.is_some_and(|because| report.reason.as_ref() != Some(because)) {
+        found.push(format!("ended because of {:?} where {because:?} was expected", report.reason));
+    }
     // What is refused is not asked for over and over.
     let patience = REQUESTS_AT_ONCE + report.virtual_seconds.unsigned_abs() * REQUESTS_PER_SECOND;
     if u64::from(evidence.requests) > patience {

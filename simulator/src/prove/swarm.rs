@@ -51,6 +51,7 @@ pub fn case(seed: u64) -> Case {
         world(&mut stream)
     };
     scenario.expected = Expected::Any;
+    scenario.because = None;
     let mut scenario = quick(scenario);
     let apps: Vec<String> = movable(&scenario).collect();
     let budgets: Vec<String> = scenario.pdbs.iter().map(|pdb| format!("{}/{}", pdb.namespace, pdb.name)).collect();
@@ -58,6 +59,7 @@ pub fn case(seed: u64) -> Case {
     scenario.faults.extend(of_views(&mut stream));
     scenario.faults.extend(of_others(&mut stream, &apps, &budgets));
     scenario.cloud_faults.extend(of_cloud(&mut stream));
+    scenario.faults.extend(of_machines(&mut Stream::new(seed, "swarm of machines")));
     let mut crashes = BTreeSet::new();
     if stream.chance(600_000) {
         let places = 1 << stream.below(11);
@@ -201,6 +203,7 @@ fn world(stream: &mut Stream) -> Scenario {
         warm_up: Millis::from_minutes(15),
         limit: Millis::from_minutes(240),
         expected: Expected::Any,
+        because: None,
     }
 }
 
@@ -299,6 +302,16 @@ fn of_others(stream: &mut Stream, apps: &[String], budgets: &[String]) -> Vec<Fa
         let span = Some(Millis(stream.between(10_000, 900_000)));
         let command = OperatorCommand::Pause { reason: message("maintenance"), span };
         rules.push(FaultRule::at(moment(stream), FaultKind::Operator(command)));
+    }
+    rules
+}
+
+/// Machines that others make anew.
+fn of_machines(stream: &mut Stream) -> Vec<FaultRule> {
+    let mut rules = Vec::new();
+    while rules.len() < 3 && stream.chance(100_000) {
+        let index = usize::try_from(stream.below(12)).unwrap_or(0);
+        rules.push(FaultRule::at(moment(stream), FaultKind::MachineReplaced { index }));
     }
     rules
 }

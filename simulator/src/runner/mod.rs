@@ -189,7 +189,7 @@ impl Link<'_, '_> {
 }
 
 impl Outside for &mut Link<'_, '_> {
-    fn wait(&mut self, deadline: Option<Timestamp>) -> Woken {
+    fn wait(&mut self, longest: Option<Millis>) -> Woken {
         self.tell_flushed();
         let mut bench = self.bench.borrow_mut();
         bench.turns += 1;
@@ -200,7 +200,7 @@ impl Outside for &mut Link<'_, '_> {
         if bench.switch.dead || bench.turns >= TURNS_MAX {
             return Woken { now: bench.world.daemon_clock(), events: Vec::new(), stop: true };
         }
-        let news = bench.world.wait_for_news(deadline);
+        let news = bench.world.wait_for_news(longest);
         Woken { now: news.now, events: news.events, stop: news.over }
     }
 

@@ -170,5 +170,6 @@ pub(super) fn scenario(seed: u64) -> Scenario {
         warm_up: Millis::from_minutes(20),
         limit: Millis::from_minutes(180),
         expected: Expected::Completed,
+        because: None,
     }
 }

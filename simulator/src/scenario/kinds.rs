@@ -13,7 +13,7 @@ use crate::cloud::{FaultKind as CloudFault, FaultRule as CloudFaultRule};
 use crate::faults::{FaultKind, FaultRule, RequestFault, Trigger};
 use crate::text::name;
 
-fn deployment(app: &str, replicas: i32, before: i32, cpu: i64, memory_mib: i64) -> WorkloadSpec {
+pub(super) fn deployment(app: &str, replicas: i32, before: i32, cpu: i64, memory_mib: i64) -> WorkloadSpec {
     let mut spec = WorkloadSpec::new(WorkloadKind::Deployment, "shop", app, replicas, cpu, memory_mib);
     spec.replicas_before = (before > replicas).then_some(before);
     spec
@@ -31,7 +31,7 @@ fn budget(app: &str, min_available: i32) -> PdbSpec {
 }
 
 /// Six small machines, half empty, and one bigger type to go to.
-fn small_world(scenario: &str, about: &str) -> Scenario {
+pub(super) fn small_world(scenario: &str, about: &str) -> Scenario {
     Scenario {
         name: scenario.to_owned(),
         about: about.to_owned(),
@@ -60,11 +60,12 @@ fn small_world(scenario: &str, about: &str) -> Scenario {
         warm_up: Millis::from_minutes(15),
         limit: Millis::from_minutes(120),
         expected: Expected::Completed,
+        because: None,
     }
 }
 
 /// A world in which machines must be booted: dear machines, half used, and a cheaper pool.
-fn dear_world(scenario: &str, about: &str) -> Scenario {
+pub(super) fn dear_world(scenario: &str, about: &str) -> Scenario {
     let mut this = small_world(scenario, about);
     this.pools = vec![
         PoolSpec::new("n2-standard-8", ZONES[0], 2),
@@ -76,7 +77,7 @@ fn dear_world(scenario: &str, about: &str) -> Scenario {
     this
 }
 
-fn operator(minutes: i64, command: OperatorCommand) -> FaultRule {
+pub(super) fn operator(minutes: i64, command: OperatorCommand) -> FaultRule {
     FaultRule::at(Millis::from_minutes(minutes), FaultKind::Operator(command))
 }
 

@@ -1,7 +1,8 @@
-//! Worlds to start from: the default one, made from a seed, and a small one for each kind of
-//! movement and of trouble.
+//! Worlds to start from: the default one, made from a seed, a small one for each kind of movement and of trouble, and
+//! one for each published disaster.
 
 mod default;
+mod disasters;
 mod kinds;
 mod spec;
 
@@ -27,15 +28,20 @@ impl Scenario {
         if name == "default" {
             return Ok(default::scenario(seed));
         }
-        let found = kinds::all().into_iter().find(|scenario| scenario.name == name);
+        let found = named().find(|scenario| scenario.name == name);
         found.ok_or_else(|| UnknownScenario { name: name.to_owned(), known: Self::names().join(", ") })
     }
 
     /// Every scenario's name.
     pub fn names() -> Vec<String> {
-        let small = kinds::all().into_iter().map(|scenario| scenario.name);
+        let small = named().map(|scenario| scenario.name);
         std::iter::once("default".to_owned()).chain(small).collect()
     }
+}
+
+/// Every small world.
+fn named() -> impl Iterator<Item = Scenario> {
+    kinds::all().into_iter().chain(disasters::all())
 }
 
 #[cfg(test)]

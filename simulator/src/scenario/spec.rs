@@ -261,4 +261,7 @@ pub struct Scenario {
     pub limit: Millis,
     /// How it is expected to end.
     pub expected: Expected,
+    /// Code of the reason for which it is expected to end so, where there is one.
+    #[serde(default)]
+    pub because: Option<String>,
 }

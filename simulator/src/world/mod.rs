@@ -92,6 +92,8 @@ pub(crate) enum Action {
         id: EffectId,
         effect: Box<Effect>,
         fault: Option<RequestFault>,
+        /// Version of the object when it was read for this request, where that was long before.
+        read: Option<u64>,
     },
     Settle {
         session: u64,
@@ -269,7 +271,11 @@ impl World {
                 self.cloud_due = None;
                 self.take_cloud_changes();
             }
-            Action::Arrive { session, id, effect, fault } => self.arrive(session, id, &effect, fault),
+            Action::Arrive { session, id, effect, fault, read } => {
+                if !self.is_outdated(session, &effect, read) {
+                    self.arrive(session, id, &effect, fault);
+                }
+            }
             Action::Settle { session, id, operation, fault, until } => {
                 self.settle(session, id, operation, fault, until)
             }

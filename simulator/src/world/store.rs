@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) children: BTreeMap<Name, BTreeSet<Key>>,
     /// Pods without a node.
     pub(crate) unbound: BTreeSet<Key>,
+    /// How often each object was changed.
+    pub(crate) versions: BTreeMap<(Kind, Key), u64>,
     /// Templates as they were before anybody patched them.
     pub(crate) original_templates: BTreeMap<WorkloadId, (Option<String>, Option<String>)>,
 }
@@ -96,6 +98,7 @@ impl World {
     }
 
     fn tell(&mut self, kind: Kind, key: Key, object: Option<Object>) {
+        *self.inner.versions.entry((kind, key.clone())).or_default() += 1;
         let lag = Millis(self.rng.of("watch").between(2, 40));
         let due = self.watch.push(kind, key, object, self.now.plus(lag));
         self.after(due.since(self.now), Action::CacheKind(kind));

@@ -5,7 +5,7 @@ use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
 use journal_schema::reason::Reason;
 use journal_schema::text::Message;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Leaving, Moved, left, unplaced};
@@ -25,6 +25,10 @@ pub struct Eviction {
 impl Eviction {
     pub(crate) fn new(pod: Leaving, workload: Option<&WorkloadFact>) -> Self {
         Self { pod, workload: workload.map(|workload| workload.id.clone()), unplaced_since: None }
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.unplaced_since = self.unplaced_since.map(|since| since.plus(by));
     }
 
     pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Moved {

@@ -7,7 +7,7 @@ pub mod surge;
 use journal_schema::facts::{Key, WorkloadId};
 use journal_schema::reason::Reason;
 use journal_schema::text::Name;
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Ctx;
@@ -60,6 +60,16 @@ impl Group {
     }
     pub(crate) fn rollout(rollout: rollout::Rollout, now: Timestamp) -> Self {
         Self { way: Way::Rollout(rollout), started_at: now }
+    }
+
+    /// It counts as begun so much later.
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.started_at = self.started_at.plus(by);
+        match &mut self.way {
+            Way::Surge(surge) => surge.postpone(by),
+            Way::Evict(eviction) => eviction.postpone(by),
+            Way::Rollout(_) => {}
+        }
     }
 
     pub(crate) fn pods(&self) -> &[Leaving] {

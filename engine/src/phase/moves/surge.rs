@@ -12,7 +12,7 @@ use journal_schema::effect::{Effect, FailureCode};
 use journal_schema::facts::{WorkloadFact, WorkloadId};
 use journal_schema::reason::Reason;
 use journal_schema::text::{Message, Name};
-use journal_schema::units::Timestamp;
+use journal_schema::units::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -41,6 +41,8 @@ pub struct Surge {
     base: i32,
     pub(super) pods: Vec<Leaving>,
     stage: Stage,
+    /// Generation of the workload that showed the replicas on top.
+    grown_at: Option<i64>,
     /// Since when a new pod fits nowhere.
     unplaced_since: Option<Timestamp>,
 }
@@ -53,6 +55,7 @@ impl Surge {
             base: workload.replicas,
             pods,
             stage: Stage::Marking,
+            grown_at: None,
             unplaced_since: None,
         }
     }
@@ -60,6 +63,10 @@ impl Surge {
     fn surged(&self) -> i32 {
         let more = i32::try_from(self.pods.len()).unwrap_or(i32::MAX - self.base);
         self.base + more + i32::from(planted(Canary::GrowsTwice))
+    }
+
+    pub(crate) fn postpone(&mut self, by: Millis) {
+        self.unplaced_since = self.unplaced_since.map(|since| since.plus(by));
     }
 
     pub(crate) fn advance(&mut self, ctx: &mut Ctx<'_>) -> Moved {
@@ -82,7 +89,20 @@ impl Surge {
         if self.stage == Stage::Growing {
             let asked = ctx.state.debts.surge(&self.workload).is_some();
             if workload.replicas != self.surged() || !asked {
-                return self.grow(ctx, &workload);
+                return match self.grown_at {
+                    // A list from a replica that stood still.
+                    Some(grown_at) if workload.generation < grown_at => {
+                        Moved::Waiting("an older state than was seen before is shown")
+                    }
+                    Some(_) => self.scaled_by_others(ctx),
+                    None => self.grow(ctx, &workload),
+                };
+            }
+            if self.grown_at.is_none() && !planted(Canary::GrowsAgain) {
+                self.grown_at = Some(workload.generation);
+                // It is done, whether or not that was ever answered: asked again, it would undo what a user does.
+                let grow = self.scale_up();
+                ctx.state.table.abandon(|effect| *effect == grow);
             }
             if self.ready_elsewhere(ctx, &workload) < self.base && !planted(Canary::ShrinksEarly) {
                 if unplaced(ctx, &workload, &mut self.unplaced_since) {
@@ -134,9 +154,9 @@ impl Surge {
         if workload.replicas != self.base {
             return self.scaled_by_others(ctx);
         }
-        let (from, to) = (self.base, self.surged());
-        let effect = Effect::Scale { workload: self.workload.clone(), uid: self.uid.clone(), from, to };
-        let debt = Debt::Surge { workload: self.workload.clone(), uid: self.uid.clone(), base: self.base, surged: to };
+        let effect = self.scale_up();
+        let (base, surged) = (self.base, self.surged());
+        let debt = Debt::Surge { workload: self.workload.clone(), uid: self.uid.clone(), base, surged };
         match ctx.want_owing(effect.clone(), debt) {
             Progress::Asked | Progress::Done => Moved::Waiting("the workload is not scaled up yet"),
             Progress::Refused(failure) => {
@@ -149,6 +169,10 @@ impl Surge {
                 Moved::Stuck(reason)
             }
         }
+    }
+
+    fn scale_up(&self) -> Effect {
+        Effect::Scale { workload: self.workload.clone(), uid: self.uid.clone(), from: self.base, to: self.surged() }
     }
 
     fn scale_back(&self) -> Effect {
