@@ -545,7 +545,7 @@ impl Default for Server {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lease {
-    /// Namespace.
+    /// Namespace, which must exist.
     pub namespace: String,
     /// Name.
     pub name: String,
@@ -556,7 +556,7 @@ pub struct Lease {
 impl Default for Lease {
     fn default() -> Self {
         Self {
-            namespace: "kube-system".to_owned(),
+            namespace: "kinema".to_owned(),
             name: "kinema".to_owned(),
             duration: Span(journal_schema::units::Millis::from_secs(30)),
         }

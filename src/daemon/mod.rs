@@ -31,6 +31,7 @@ use adapter_prices::Catalogue;
 use adapter_prometheus::{Config as PrometheusConfig, Prometheus};
 use driver::{Driver, Identity};
 use journal::{FileJournal, Source};
+use journal_schema::effect::FailureCode;
 use journal_schema::facts::Key;
 use journal_schema::policy::Mode;
 use journal_schema::text::Name;
@@ -126,6 +127,10 @@ impl Daemon {
             return Ok(self.ended(streams));
         };
         let fence = elector.fence();
+        if let Some(cloud) = &cloud {
+            let fence = fence.clone();
+            cloud.hold_back(move || fence.margin_for_mutation());
+        }
         let leading = self.runtime.spawn({
             let shared = shared.clone();
             async move {
@@ -275,13 +280,17 @@ impl Daemon {
         let config = self.settings.lease_config(&journal.id().to_string());
         let mut elector = Elector::new(clients.requests.clone(), config, journal.epoch());
         let mut told = String::new();
-        let shared = self.shared.clone();
+        let (shared, namespace) = (self.shared.clone(), &self.settings.lease.namespace);
         let (epoch, mark) = tokio::select! {
             acquired = elector.acquire(|attempt| {
                 let text = match attempt {
                     Attempt::HeldBy(holder) => {
                         shared.update(|status| status.lease_holder = Some(holder.clone()));
                         format!("Waiting for the lease: {holder} leads.")
+                    }
+                    // Only creating it is answered like this.
+                    Attempt::Failed(failure) if failure.code == FailureCode::NotFound => {
+                        format!("The lease cannot be had: there is no namespace {namespace}; create it, or set spec.lease.namespace")
                     }
                     Attempt::Failed(failure) => format!("The lease cannot be had: {}", failure.message),
                     Attempt::Acquired { .. } | Attempt::Renewed | Attempt::Raced => String::new(),

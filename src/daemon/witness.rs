@@ -97,7 +97,7 @@ mod tests {
         let mut restored = open(&backup);
         let text = refusal(&restored, &late);
         assert!(text.contains("it ends at entry 3, and the last leader had reached entry 5"), "{text}");
-        assert!(text.contains("kubectl annotate lease kinema -n kube-system kinema.dev/journal-head-"), "{text}");
+        assert!(text.contains("kubectl annotate lease kinema -n kinema kinema.dev/journal-head-"), "{text}");
         write(&mut restored, 4, 2);
         let text = refusal(&restored, &late);
         assert!(text.contains("its entry 5 is not the one that the last leader wrote"), "{text}");

@@ -225,7 +225,7 @@ POLICY = {
         "settle": "2s",
         "retry": "1s",
     },
-    "lease": {"duration": "6s"},
+    "lease": {"namespace": "kube-system", "duration": "6s"},
 }
 
 
@@ -256,7 +256,7 @@ class Daemon:
         }
         policy["prometheus"] = {"url": plane.prometheus}
         policy["server"] = {"listen": f"127.0.0.1:{self.port}"}
-        self.lease_namespace = policy["lease"].get("namespace", "kube-system")
+        self.lease_namespace = policy["lease"]["namespace"]
         self.config = work / f"policy-{name}.yaml"
         document = {"apiVersion": "kinema.dev/v1alpha1", "kind": "ReschedulePolicy", "spec": policy}
         # JSON is YAML.

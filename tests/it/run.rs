@@ -56,7 +56,7 @@ fn serve(stream: std::net::TcpStream, plays: Plays) {
         let answer = if request.contains("/version") {
             r#"{"major":"1","minor":"36","gitVersion":"v1.36.3","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#.to_owned()
         } else if request.contains("/leases/") {
-            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"kinema","namespace":"kube-system","resourceVersion":"1"},"spec":{"holderIdentity":"another","leaseDurationSeconds":30,"leaseTransitions":4}}"#.to_owned()
+            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"kinema","namespace":"kinema","resourceVersion":"1"},"spec":{"holderIdentity":"another","leaseDurationSeconds":30,"leaseTransitions":4}}"#.to_owned()
         } else {
             let body = String::from_utf8_lossy(&body);
             let spared = body.contains("\"pods\"") || body.contains("\"leases\"");
@@ -87,7 +87,7 @@ fn a_missing_permission_is_named_by_verb_and_resource() {
     assert_eq!(run.code, 1, "{}", run.transcript());
     assert!(
         run.err.contains("watch pods")
-            && run.err.contains("update leases.coordination.k8s.io kinema in namespace kube-system"),
+            && run.err.contains("update leases.coordination.k8s.io kinema in namespace kinema"),
         "{}",
         run.err
     );

@@ -21,6 +21,7 @@ use crate::billing::Billing;
 use crate::config::{Config, Credentials};
 use crate::container::Container;
 use crate::discovery::{Machine, TemplateFacts};
+use crate::gate::Gate;
 use crate::node_cloud::NodeCloud;
 use crate::rest::Rest;
 
@@ -57,7 +58,11 @@ pub enum ConnectError {
 #[derive(Debug)]
 pub struct GoogleCloud {
     pub(crate) config: Config,
+    /// For what only looks.
     pub(crate) groups: InstanceGroupManagers,
+    /// For what changes something: asks the gate.
+    pub(crate) changes: InstanceGroupManagers,
+    pub(crate) gate: Gate,
     pub(crate) operations: ZoneOperations,
     pub(crate) global_templates: InstanceTemplates,
     pub(crate) regional_templates: RegionInstanceTemplates,
@@ -104,11 +109,24 @@ impl GoogleCloud {
     /// No credentials, or a client that cannot be built.
     pub async fn connect(config: Config) -> Result<Self, ConnectError> {
         let signed = sign_in(&config.credentials)?;
+        Self::signed(config, signed).await
+    }
+
+    /// Asks `permits` before anything is changed, as late as can be: how long may a change that begins now
+    /// last? `None` holds it back. The first order counts; without one nothing is held back.
+    pub fn hold_back(&self, permits: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
+        self.gate.set(permits);
+    }
+
+    pub(crate) async fn signed(config: Config, signed: Signed) -> Result<Self, ConnectError> {
+        let gate = Gate::default();
         let rest = Rest::new(&config, signed.clone()).map_err(ConnectError::Http)?;
         let container = config.gke.then(|| Container::new(&config, rest.clone()));
         let billing = config.billing.as_ref().map(|billing| Billing::new(billing, rest));
         Ok(Self {
             groups: build!(InstanceGroupManagers, config, signed),
+            changes: build!(InstanceGroupManagers, config, gate.before(signed.clone())),
+            gate,
             operations: build!(ZoneOperations, config, signed),
             global_templates: build!(InstanceTemplates, config, signed),
             regional_templates: build!(RegionInstanceTemplates, config, signed),

@@ -11,6 +11,8 @@ use journal_schema::cloud::CloudFault;
 use journal_schema::effect::{Failure, FailureClass, FailureCode};
 use journal_schema::text::Message;
 
+use crate::gate;
+
 /// What was called, for messages, and whether it may have changed something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Called<'a> {
@@ -39,6 +41,10 @@ impl Called<'_> {
         let reason = reason(error).unwrap_or_default();
         if let Some(status) = error.http_status_code() {
             return self.by_status(status, &reason, error.status().map_or("", |status| status.message.as_str()));
+        }
+        if gate::held_back(error) {
+            let what = "the lease has too little time left, or is not ours";
+            return self.failed(FailureClass::Refused, FailureCode::NotLeader, what);
         }
         if error.is_authentication() {
             // Nothing was sent. Whether signing in works later is not known; asking again is harmless.

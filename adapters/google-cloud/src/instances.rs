@@ -1,11 +1,13 @@
 //! Machines of a group: listing, creating what is missing, deleting exactly what is meant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use google_cloud_compute_v1::model;
 use google_cloud_compute_v1::model::managed_instance::{CurrentAction, InstanceStatus};
 use google_cloud_compute_v1::model::operation::Status;
+use google_cloud_gax::options::RequestOptionsBuilder as _;
 use journal_schema::cloud::{CloudFault, Instance, InstanceState, PoolId, PoolInstances};
 use journal_schema::effect::{Failure, FailureClass, InstanceRef};
 use journal_schema::text::{Many, Name};
@@ -94,8 +96,9 @@ impl GoogleCloud {
         for (index, chunk) in missing.chunks(CHUNK).enumerate() {
             let configs = chunk.iter().map(|name| model::PerInstanceConfig::new().set_name(name.as_str()));
             let sent = self
-                .groups
+                .changes
                 .create_instances()
+                .with_attempt_timeout(self.limit())
                 .set_project(&self.config.project)
                 .set_zone(zone)
                 .set_instance_group_manager(group)
@@ -140,8 +143,9 @@ impl GoogleCloud {
                 .set_instances(chunk.iter().map(|wanted| format!("zones/{zone}/instances/{}", wanted.name)))
                 .set_skip_instances_on_validation_error(true);
             let sent = self
-                .groups
+                .changes
                 .delete_instances()
+                .with_attempt_timeout(self.limit())
                 .set_project(&self.config.project)
                 .set_zone(zone)
                 .set_instance_group_manager(group)
@@ -152,6 +156,11 @@ impl GoogleCloud {
             self.follow(zone, &called, index, sent).await?;
         }
         Ok(())
+    }
+
+    /// How long a change is awaited. One that the gate holds back does not get that far.
+    fn limit(&self) -> Duration {
+        self.config.timeout.min(self.gate.left().unwrap_or_default())
     }
 
     /// Follows a request's operation for a bounded time. That it cannot be followed is no failure:

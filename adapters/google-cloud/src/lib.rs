@@ -9,6 +9,7 @@
 //! - `discovery`: pools from groups, templates and machine types. `container`: pools that GKE's
 //!   autoscaler resizes, which are refused. `billing`: today's prices. Both are asked in plain `rest`.
 //! - `failure`: what an error means for the core.
+//! - `gate`: what holds changes back at the last moment.
 
 #![warn(missing_docs)]
 
@@ -18,6 +19,7 @@ mod config;
 mod container;
 mod discovery;
 mod failure;
+mod gate;
 mod instances;
 mod lifetimes;
 mod node_cloud;

@@ -2,16 +2,20 @@
 //!
 //! Two clients: one for requests, with a read timeout, without which a hung API server would block
 //! a read for ever; one for watches, which are silent for long. Both without kube's own retries:
-//! those repeat a refused eviction until a budget gives in, behind the journal's back.
+//! those repeat a refused eviction until a budget gives in, behind the journal's back. The one for
+//! requests looks at the lease's fence once more when a connection takes what changes something.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper_timeout::TimeoutConnector;
 use journal_schema::effect::FailureCode;
+use kube::client::ConfigExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use crate::failure::{Transport, classify, transport};
+use crate::gate;
 
 /// How long a request waits for the next byte of its answer.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -208,23 +212,30 @@ pub async fn connect(target: &Target) -> Result<Clients, ConnectError> {
     let mut for_requests = config.clone();
     for_requests.read_timeout = Some(READ_TIMEOUT);
     config.read_timeout = None;
-    let client = |config: Config| {
-        Client::try_from(config).map_err(|error| {
-            if login_program_missing(&error) {
-                ConnectError::LoginProgram { server: server.clone() }
-            } else {
-                ConnectError::Credentials { server: server.clone(), what: causes(&error) }
-            }
-        })
+    let unusable = |error: kube::Error| {
+        if login_program_missing(&error) {
+            ConnectError::LoginProgram { server: server.clone() }
+        } else {
+            ConnectError::Credentials { server: server.clone(), what: causes(&error) }
+        }
     };
-    let requests = client(for_requests)?;
-    let watches = client(config)?;
+    // First kube's own, which refuses a proxy that this build cannot go through.
+    let watches = Client::try_from(config).map_err(unusable)?;
+    let requests = gated(&for_requests).map_err(unusable)?;
     let version = match tokio::time::timeout(READ_TIMEOUT + CONNECT_TIMEOUT, requests.apiserver_version()).await {
         Ok(Ok(version)) => version.git_version,
         Ok(Err(error)) => return Err(unanswered(server, &error)),
         Err(_) => return Err(ConnectError::Unreachable { server, what: "no answer in time".to_owned() }),
     };
     Ok(Clients { requests, watches, server, namespace, version })
+}
+
+/// A client whose connections look at the fence.
+fn gated(config: &Config) -> kube::Result<Client> {
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector()?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    gate::client(config, connector)
 }
 
 /// Whether the program that gives the credentials is not there.

@@ -9,7 +9,9 @@
 //! name; it is the epoch that the journal records and that names whose effects count.
 //!
 //! The [`Fence`] is what effects look at. It is valid from the moment *before* a renewal was sent
-//! until the lease's duration after it, so that it ends before any other process can take over.
+//! until the lease's duration after it, so that it ends before any other process can take over. It is
+//! measured on two clocks, and the one that is further decides: the monotonic one, and on Linux the one that
+//! goes on while the machine is suspended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,10 +75,46 @@ pub struct Head {
     pub chain: String,
 }
 
+/// A moment on the clocks of this machine.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    /// Stands still while the machine is suspended, and goes on while the process is stopped.
+    awake: Instant,
+    /// Since boot, suspended time counted; where the platform tells.
+    since_boot: Option<Duration>,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { awake: Instant::now(), since_boot: since_boot() }
+    }
+
+    fn plus(self, duration: Duration) -> Self {
+        Self { awake: self.awake + duration, since_boot: self.since_boot.map(|since| since + duration) }
+    }
+
+    /// How far it is to a later moment, on the clock that says less.
+    fn until(self, later: Self) -> Duration {
+        let awake = later.awake.saturating_duration_since(self.awake);
+        let since_boot = later.since_boot.zip(self.since_boot).map(|(later, now)| later.saturating_sub(now));
+        since_boot.map_or(awake, |since_boot| awake.min(since_boot))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn since_boot() -> Option<Duration> {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Option<Duration> {
+    None
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     /// Until when mutations are ours; `None`: not the leader.
-    valid_until: Option<Instant>,
+    valid_until: Option<Moment>,
     /// No lease at all: everything is permitted.
     open: bool,
     epoch: u64,
@@ -103,13 +141,17 @@ impl Fence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much of the lease is left on the monotonic clock; zero when it is not ours.
+    /// How much of the lease is left; zero when it is not ours.
     pub fn margin_left(&self) -> Duration {
+        self.margin_at(Moment::now())
+    }
+
+    fn margin_at(&self, now: Moment) -> Duration {
         let shared = self.lock();
         if shared.open {
             return Duration::MAX;
         }
-        shared.valid_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        shared.valid_until.map_or(Duration::ZERO, |until| now.until(until))
     }
 
     /// How long a mutation that begins now may last; `None` when none may begin.
@@ -124,12 +166,20 @@ impl Fence {
         self.lock().epoch
     }
 
+    /// Open until `left` has passed, in tests of what comes after it.
+    #[cfg(test)]
+    pub(crate) fn open_for(left: Duration) -> Self {
+        let fence = Self::closed(Duration::ZERO);
+        fence.extend(Moment::now().plus(left), 1);
+        fence
+    }
+
     /// Tells others, with the next renewal, how far the journal is.
     pub fn set_head(&self, head: Head) {
         self.lock().head = Some(head);
     }
 
-    fn extend(&self, until: Instant, epoch: u64) {
+    fn extend(&self, until: Moment, epoch: u64) {
         let mut shared = self.lock();
         shared.valid_until = Some(until);
         shared.epoch = epoch;
@@ -280,7 +330,7 @@ impl Elector {
         let head = head_of(&lease);
         lease["spec"] = self.spec(&lease, epoch);
         self.annotate(&mut lease);
-        let sent = Instant::now();
+        let sent = Moment::now();
         let written = self.rest.put(object, &lease).await?;
         Ok(self.wrote(&written, sent, epoch, head))
     }
@@ -296,14 +346,14 @@ impl Elector {
         });
         lease["spec"] = self.spec(&lease, epoch);
         self.annotate(&mut lease);
-        let sent = Instant::now();
+        let sent = Moment::now();
         let written = self.rest.post(collection, &lease).await?;
         Ok(self.wrote(&written, sent, epoch, None))
     }
 
-    fn wrote(&mut self, written: &Value, sent: Instant, epoch: u64, head: Option<Head>) -> Attempt {
+    fn wrote(&mut self, written: &Value, sent: Moment, epoch: u64, head: Option<Head>) -> Attempt {
         self.observed = written.get("spec").cloned().map(|record| (record, Instant::now()));
-        self.fence.extend(sent + self.config.duration, epoch);
+        self.fence.extend(sent.plus(self.config.duration), epoch);
         self.epoch_floor = self.epoch_floor.max(epoch);
         if self.leading.replace(epoch) == Some(epoch) { Attempt::Renewed } else { Attempt::Acquired { epoch, head } }
     }
@@ -386,4 +436,27 @@ pub enum Lost {
     NotRenewed(String),
     /// The lease vanished or was released from under us, and was acquired again in a new epoch.
     Interrupted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_runs_out_while_the_machine_is_suspended() {
+        let now = Moment { awake: Instant::now(), since_boot: Some(Duration::from_secs(100)) };
+        let fence = Fence::closed(Duration::from_secs(5));
+        fence.extend(now.plus(Duration::from_secs(30)), 1);
+        assert_eq!(fence.margin_at(now), Duration::from_secs(30));
+        let suspended = Moment { since_boot: Some(Duration::from_secs(131)), ..now };
+        assert_eq!(fence.margin_at(suspended), Duration::ZERO, "31 s that only one clock has seen");
+        let untold = Moment { since_boot: None, ..now.plus(Duration::from_secs(10)) };
+        assert_eq!(fence.margin_at(untold), Duration::from_secs(20));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_clock_that_goes_on_while_suspended_is_read() {
+        assert!(since_boot().is_some_and(|since| since > Duration::ZERO));
+    }
 }

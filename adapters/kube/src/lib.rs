@@ -25,4 +25,5 @@ pub mod rights;
 pub mod watch;
 
 mod failure;
+mod gate;
 mod rest;

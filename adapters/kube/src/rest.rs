@@ -11,6 +11,8 @@ use kube::Client;
 use serde_json::Value;
 
 use crate::failure::{classify, failure};
+use crate::gate::Gate;
+use crate::lease::Fence;
 
 /// Who owns the fields that we write.
 pub(crate) const FIELD_MANAGER: &str = "kinema";
@@ -21,6 +23,8 @@ pub(crate) struct Rest {
     client: Client,
     /// No call lasts longer.
     limit: Duration,
+    /// What is looked at again when a connection takes a change.
+    fence: Option<Fence>,
 }
 
 /// Why a call gave no object.
@@ -31,6 +35,8 @@ pub(crate) enum CallError {
     TimedOut,
     /// A name that cannot be part of a path.
     Name(String),
+    /// The lease ran out before a connection took the request.
+    HeldBack,
 }
 
 impl CallError {
@@ -43,6 +49,7 @@ impl CallError {
                 failure(class, FailureCode::Timeout, "no answer in time")
             }
             Self::Name(what) => failure(FailureClass::Refused, FailureCode::Invalid, what),
+            Self::HeldBack => held_back(),
         }
     }
 
@@ -50,7 +57,7 @@ impl CallError {
     pub(crate) fn status(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(status),
-            Self::Kube(_) | Self::TimedOut | Self::Name(_) => None,
+            Self::Kube(_) | Self::TimedOut | Self::Name(_) | Self::HeldBack => None,
         }
     }
 
@@ -77,12 +84,12 @@ pub(crate) fn path(parts: &[&str]) -> Result<String, CallError> {
 
 impl Rest {
     pub(crate) fn new(client: Client, limit: Duration) -> Self {
-        Self { client, limit }
+        Self { client, limit, fence: None }
     }
 
-    /// The same with a shorter limit.
-    pub(crate) fn within(&self, limit: Duration) -> Self {
-        Self { client: self.client.clone(), limit: self.limit.min(limit) }
+    /// The same with a shorter limit, and for changes that the fence may hold back to the last.
+    pub(crate) fn fenced(&self, fence: &Fence, limit: Duration) -> Self {
+        Self { client: self.client.clone(), limit: self.limit.min(limit), fence: Some(fence.clone()) }
     }
 
     /// Reads an object from a quorum: no resource version is given.
@@ -113,6 +120,7 @@ impl Rest {
         content: &str,
         body: Option<&Value>,
     ) -> Result<Value, CallError> {
+        let gate = self.fence.clone().filter(|_| method != Method::GET).map(Gate::new);
         let mut request = Request::builder().method(method).uri(path);
         if !content.is_empty() {
             request = request.header(http::header::CONTENT_TYPE, content);
@@ -121,13 +129,23 @@ impl Rest {
             .map(serde_json::to_vec)
             .transpose()
             .map_err(|error| CallError::Kube(kube::Error::SerdeError(error)))?;
-        let request =
+        let mut request =
             request.body(bytes.unwrap_or_default()).map_err(|error| CallError::Kube(kube::Error::HttpError(error)))?;
+        if let Some(gate) = &gate {
+            request.extensions_mut().insert(gate.clone());
+        }
         match tokio::time::timeout(self.limit, self.client.request::<Value>(request)).await {
+            Err(_) | Ok(Err(_)) if gate.as_ref().is_some_and(Gate::held_back) => Err(CallError::HeldBack),
             Ok(answer) => answer.map_err(CallError::Kube),
             Err(_) => Err(CallError::TimedOut),
         }
     }
+}
+
+/// The fence is closed: nothing was sent.
+pub(crate) fn held_back() -> Failure {
+    let what = "the lease has too little time left, or is not ours";
+    failure(FailureClass::Refused, FailureCode::NotLeader, what)
 }
 
 fn managed(path: &str) -> String {

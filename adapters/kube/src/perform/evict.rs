@@ -59,7 +59,7 @@ async fn conflict(rest: &Rest, object: &str, uid: &str) -> Failure {
         }
         Ok(_) => precondition("409 Conflict: another pod has the name now"),
         Err(error) if error.code() == 404 => precondition("409 Conflict: the pod is gone"),
-        Err(CallError::Kube(_) | CallError::TimedOut | CallError::Name(_)) => {
+        Err(CallError::Kube(_) | CallError::TimedOut | CallError::Name(_) | CallError::HeldBack) => {
             failure(FailureClass::Retryable, FailureCode::Throttled, "409 Conflict")
         }
     }

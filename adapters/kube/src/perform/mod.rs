@@ -6,8 +6,8 @@
 //! times with a fresh read; every other failure is classed and returned, because retries are the
 //! journaled machine's.
 //!
-//! A mutation is held back unless the [`Fence`] has enough of the lease left, and no mutation
-//! is awaited beyond that lease.
+//! A mutation is held back unless the [`Fence`] has enough of the lease left, when it is begun and again
+//! when a connection takes it, and no mutation is awaited beyond that lease.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use kube::Client;
 
 use crate::failure::failure;
 use crate::lease::Fence;
-use crate::rest::Rest;
+use crate::rest::{Rest, held_back};
 
 mod evict;
 mod managers;
@@ -66,11 +66,8 @@ impl Performer {
                 ));
             }
             match self.fence.margin_for_mutation() {
-                Some(margin) => rest = rest.within(margin),
-                None => {
-                    let what = "the lease has too little time left, or is not ours";
-                    return Outcome::Failed(failure(FailureClass::Refused, FailureCode::NotLeader, what));
-                }
+                Some(margin) => rest = rest.fenced(&self.fence, margin),
+                None => return Outcome::Failed(held_back()),
             }
         }
         match self.answer(&rest, effect).await {

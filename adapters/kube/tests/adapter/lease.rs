@@ -32,7 +32,9 @@ async fn a_free_lease_is_created_and_renewed() {
     let fence = one.fence();
     assert_eq!(fence.margin_for_mutation(), None);
     assert_eq!(one.attempt().await, Attempt::Acquired { epoch: 1, head: None });
-    assert_eq!((fence.epoch(), fence.margin_left()), (1, Duration::from_secs(30)));
+    // One of its clocks goes on whatever a test says.
+    let left = fence.margin_left();
+    assert!(fence.epoch() == 1 && left <= Duration::from_secs(30) && left > Duration::from_secs(20), "{left:?}");
     let acquired = server.object(LEASE)["spec"]["acquireTime"].clone();
     secs(26).await;
     assert_eq!(fence.margin_for_mutation(), None, "four seconds are too few to begin a mutation");
