@@ -237,6 +237,7 @@ impl Story {
                     Place::AfterFlush => "with intents in the journal and nothing sent",
                     Place::BeforeRequest => "before a request was sent",
                     Place::AfterRequest => "after a request was sent, its answer lost",
+                    Place::JournalFailed => "by itself, because its journal failed",
                 };
                 streams.line(format!("{}  ! killed {place}", self.clock()))
             }

@@ -114,6 +114,12 @@ canaries!(
     // Journal.
     FlushesNothing: "a flush leaves the last entry behind",
     LosesLast: "opening a journal drops its last entry",
+    SyncsNothing: "a flush does not wait for the disk",
+    AcknowledgesUnsynced: "a flush that the disk could not make durable answers well",
+    HeadLeads: "the head mark is durable before the entries that it tells of",
+    ForgetsNames: "the name of a new segment is not made durable",
+    TrustsCache: "what a failed flush left in the cache is believed to be on the disk",
+    GoesOnUnwritten: "a flush that fails is taken for done",
 );
 
 #[cfg(feature = "planted")]

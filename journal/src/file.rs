@@ -15,6 +15,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use canary::{Canary, planted};
 use journal_schema::SCHEMA_VERSION;
 use journal_schema::codec;
 use journal_schema::entry::Entry;
@@ -204,8 +205,17 @@ impl FileJournal {
         let Position { seq, at, epoch, chain } = self.position;
         let last = FrameHead { seq, at, epoch, kind: 0, schema: SCHEMA_VERSION };
         write_commit(&mut self.batch, last, self.batch_entries, chain);
+        if planted(Canary::HeadLeads) {
+            self.head.write(self.position)?;
+            self.head.sync()?;
+        }
         self.file.write_at(&self.batch, self.end).map_err(|source| IoError::new("write", &self.path, source))?;
-        self.file.sync().map_err(|source| IoError::new("sync", &self.path, source))?;
+        if !planted(Canary::SyncsNothing) {
+            let synced = self.file.sync().map_err(|source| IoError::new("sync", &self.path, source));
+            if !planted(Canary::AcknowledgesUnsynced) {
+                synced?;
+            }
+        }
         self.end += self.batch.len() as u64;
         self.batch.clear();
         self.batch.shrink_to(2 * BATCH_BYTES);

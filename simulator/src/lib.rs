@@ -7,7 +7,7 @@
 //! - [`world`]: the truth and the queue of what happens when. `controllers`: what runs inside a
 //!   cluster. `watch` and `api`: how the daemon sees it and changes it. [`link`]: its connection.
 //! - [`cloud`]: the cloud as a state machine of its own; [`machines`]: its machine types.
-//! - [`faults`]: what goes wrong, as an explicit list.
+//! - [`faults`]: what goes wrong, as an explicit list. [`disk`]: the daemon's disk, and what goes wrong with that.
 //! - [`judge`]: an independent account of availability, double effects and invariants.
 //! - [`scenario`]: worlds to start from. [`runner`]: runs one to its end, with crashes, and reports.
 //! - [`prove`]: runs by the thousand, each with something else going wrong, and what must be true of each.
@@ -18,6 +18,7 @@ pub mod affinity;
 mod api;
 pub mod cloud;
 mod controllers;
+pub mod disk;
 pub mod faults;
 pub mod judge;
 pub mod link;

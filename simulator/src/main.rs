@@ -88,20 +88,22 @@ enum PartName {
     Places,
     Pairs,
     Requests,
+    Disk,
     Swarm,
 }
 
 fn parts(budget: Budget) -> Vec<(PartName, Part)> {
-    let (places, pairs, requests, seeds) = match budget {
-        Budget::Smoke => (29, 20_011, 61, 60),
-        Budget::Ci => (1, 20_011, 1, 5_000),
-        Budget::Full => (1, 2_003, 1, 20_000),
-        Budget::Nightly => (1, 11, 1, 250_000),
+    let (places, pairs, requests, disk, seeds) = match budget {
+        Budget::Smoke => (29, 20_011, 61, 61, 60),
+        Budget::Ci => (1, 20_011, 1, 1, 5_000),
+        Budget::Full => (1, 2_003, 1, 1, 20_000),
+        Budget::Nightly => (1, 11, 1, 1, 250_000),
     };
     vec![
         (PartName::Places, Part::Places { stride: places }),
         (PartName::Requests, Part::Requests { stride: requests }),
         (PartName::Pairs, Part::Pairs { stride: pairs }),
+        (PartName::Disk, Part::Disk { stride: disk }),
         (PartName::Swarm, Part::Swarm { seeds: 1..seeds + 1 }),
     ]
 }

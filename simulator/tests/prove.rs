@@ -47,6 +47,16 @@ fn whatever_becomes_of_a_request_all_ends_well() {
 }
 
 #[test]
+fn whatever_the_disk_does_to_the_journal_all_ends_well() {
+    let tally = holds(&Part::Disk { stride: 67 });
+    let kinds = tally.coverage.kinds();
+    for kind in ["disk write failed", "disk sync failed", "power cut at a call", "ended by its journal"] {
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+    }
+    assert!(tally.cases > 30 && tally.kills > tally.cases / 2, "{tally:?}");
+}
+
+#[test]
 fn random_worlds_with_random_trouble_end_well_and_the_same_way_each_time() {
     let tally = holds(&Part::Swarm { seeds: 1..41 });
     assert!(tally.cases == 40 && tally.coverage.kinds().len() > 20, "{}", tally.coverage.table());
@@ -105,6 +115,26 @@ fn a_failing_case_is_made_small() {
     let left: Vec<&str> = small.scenario.faults.iter().map(|rule| rule.kind.name()).collect();
     assert!(!left.is_empty() && left.iter().all(|name| *name == "pods never ready"), "{left:?}");
     assert_eq!(shrink(&case, &complaints[0]).0, small, "the same case gives the same small one");
+}
+
+#[test]
+fn a_disk_that_has_no_part_in_a_failure_is_left_out() {
+    let mut case = failing();
+    case.disk = (1..).find_map(|seed| swarm::case(seed).disk.filter(|disk| disk.rules.len() > 2));
+    let text = Repro::new(case.clone(), vec!["x".to_owned()]).text().unwrap();
+    assert_eq!(Repro::read(text.as_bytes()).unwrap().case, case, "what goes wrong with it is written down");
+    let complaints = case.judge(None, false).complaints;
+    assert!(complaints[0].starts_with("ended Unwound"), "{complaints:?}");
+    assert_eq!(shrink(&case, &complaints[0]).0.disk, None);
+}
+
+#[test]
+fn a_third_of_the_seeds_writes_its_journal_to_a_disk() {
+    let on_disk = (1..=300).filter(|seed| swarm::case(*seed).disk.is_some()).count();
+    assert!((80..=120).contains(&on_disk), "{on_disk} of 300");
+    let case = (1..).map(swarm::case).find(|case| case.disk.as_ref().is_some_and(|disk| !disk.rules.is_empty()));
+    let options = swarm::options(&case.unwrap());
+    assert!(options.contains("journal on a disk") && options.contains(" at "), "{options}");
 }
 
 #[test]

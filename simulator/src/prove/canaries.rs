@@ -65,7 +65,8 @@ pub fn catch(
     seen: impl FnMut(usize, Caught) + Send,
 ) -> Result<(), ProofError> {
     let threads = threads.unwrap_or_else(pool::threads);
-    let canonical = undisturbed(threads)?;
+    let mut canonical = undisturbed(super::canonical(), threads)?;
+    canonical.extend(undisturbed(exhaustive::on_disks(), threads)?);
     let mut questions: Vec<Question> = Vec::new();
     for (index, (case, _)) in canonical.iter().enumerate() {
         questions.push(Question { case: case.clone(), clean: index, alike: true });
@@ -88,6 +89,7 @@ pub fn catch(
     });
     questions.extend(places);
     questions.extend(exhaustive::requests(&canonical, STRIDE));
+    questions.extend(exhaustive::disk(&canonical, STRIDE));
     let clean_of = |question: &Question| question.alike.then(|| &canonical[question.clean].1);
     let answer = |index: usize| {
         let canary = canaries[index];

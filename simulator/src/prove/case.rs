@@ -8,6 +8,7 @@ use driver::CHECKPOINT_EVERY;
 use serde::{Deserialize, Serialize};
 
 use super::oracle::{self, Clean};
+use crate::disk::DiskPlan;
 use crate::faults::without_chance;
 use crate::runner::{Crashes, Evidence, Plans, RunError, RunOptions, SimulationReport, examine};
 use crate::scenario::Scenario;
@@ -28,6 +29,9 @@ pub struct Case {
     pub old_lives: u64,
     /// Entries between two checkpoints of the state.
     pub checkpoint_every: u64,
+    /// The simulated disk that the daemon's journal is on, as the real one is written; in memory without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskPlan>,
 }
 
 /// A run and what is wrong with it.
@@ -56,6 +60,7 @@ impl Case {
             crashes: BTreeSet::new(),
             old_lives: 0,
             checkpoint_every: CHECKPOINT_EVERY,
+            disk: None,
         }
     }
 
@@ -78,6 +83,7 @@ impl Case {
             crashes: Crashes { places: self.crashes.clone(), phases: Vec::new() },
             old_lives: self.old_lives,
             checkpoint_every: self.checkpoint_every,
+            disk: self.disk.clone(),
             recompute,
             plans: plans.cloned(),
             ..RunOptions::default()

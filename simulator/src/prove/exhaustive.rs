@@ -1,10 +1,12 @@
-//! Everything that can be tried once, tried: every place to die at, every request with every fate, and pairs of
-//! places.
+//! Everything that can be tried once, tried: every place to die at, every request with every fate, pairs of places,
+//! and every call of the journal's to its disk failing, or the power cut at it.
 
-use journal_schema::units::Millis;
+use journal_schema::units::{Millis, Ppm};
 
 use super::case::Case;
 use super::oracle::Clean;
+use super::worlds::canonical;
+use crate::disk::{DiskCall, DiskFault, DiskPlan, DiskRule};
 use crate::faults::{ANY_REQUEST, FaultKind, FaultRule, RequestFault};
 use crate::scenario::Expected;
 
@@ -15,6 +17,9 @@ pub(super) struct Question {
     pub(super) clean: usize,
     pub(super) alike: bool,
 }
+
+/// The iteration that is tried on a disk.
+const ON_DISK: &str = "pure-removal";
 
 /// What may become of a request.
 const FATES: [RequestFault; 11] = RequestFault::all(Millis::from_secs(40), Millis::from_secs(90));
@@ -85,6 +90,40 @@ pub(super) fn requests(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question
                         struck.scenario.expected = Expected::Any;
                     }
                     questions.push(Question { case: struck, clean: index, alike });
+                }
+                number += 1;
+            }
+        }
+    }
+    questions
+}
+
+/// Iterations whose journal is on a disk: the undisturbed one, to be compared with and counted.
+pub(super) fn on_disks() -> Vec<Case> {
+    let small = canonical().into_iter().find(|case| case.name == ON_DISK);
+    let on_disk = |mut case: Case| {
+        case.name = format!("{}, on a disk", case.name);
+        case.disk = Some(DiskPlan::well(1));
+        case
+    };
+    small.into_iter().map(on_disk).collect()
+}
+
+/// Every call of the journal's to its disk failing, and the power cut at it; or each `stride`th of them. After a
+/// failure of a call all further ends are power cuts: what a failed call left behind must not be believed.
+pub(super) fn disk(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
+    let mut questions = Vec::new();
+    let mut number = 0_u64;
+    for (index, (case, clean)) in canonical.iter().enumerate() {
+        let Some(plan) = &case.disk else { continue };
+        for nth in 1..=clean.disk_calls {
+            for fault in [DiskFault::Fails, DiskFault::PowerCut] {
+                if number.is_multiple_of(stride.max(1)) {
+                    let mut struck = case.clone();
+                    struck.name = format!("{}, {fault:?} at its call {nth}", case.name);
+                    let rules = vec![DiskRule { call: DiskCall::Any, nth, fault }];
+                    struck.disk = Some(DiskPlan { seed: nth, power: Ppm::percent(100), rules, ..plan.clone() });
+                    questions.push(Question { alike: alike(case), case: struck, clean: index });
                 }
                 number += 1;
             }

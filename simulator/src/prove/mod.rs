@@ -2,7 +2,7 @@
 //!
 //! - [`case`]: one run that anybody can repeat, and what is wrong with it; `oracle`: what must be true of it.
 //! - `worlds`: the canonical iterations. `exhaustive`: every place to die at, pairs of them, every request with every
-//!   fate. [`swarm`]: a case from a seed.
+//!   fate, every call to the disk. [`swarm`]: a case from a seed.
 //! - [`shrink`]: a failing case is made small; [`repro`]: and kept in a file.
 //! - [`coverage`]: what was tried in which phase.
 //!
@@ -55,6 +55,11 @@ pub enum Part {
         /// 1 for all.
         stride: u64,
     },
+    /// Each `stride`th call of the journal's to its disk, failing or at a power cut.
+    Disk {
+        /// 1 for all.
+        stride: u64,
+    },
     /// Seeds of the swarm, each run twice.
     Swarm {
         /// Which.
@@ -69,6 +74,7 @@ impl Part {
             Self::Places { .. } => "places to die at",
             Self::Pairs { .. } => "pairs of places",
             Self::Requests { .. } => "fates of requests",
+            Self::Disk { .. } => "calls to the disk",
             Self::Swarm { .. } => "seeds",
         }
     }
@@ -167,12 +173,14 @@ pub fn prove(
                 progress(index + 1, count);
             });
         }
-        Part::Places { .. } | Part::Pairs { .. } | Part::Requests { .. } => {
-            let canonical = undisturbed(threads)?;
+        Part::Places { .. } | Part::Pairs { .. } | Part::Requests { .. } | Part::Disk { .. } => {
+            let cases = if matches!(part, Part::Disk { .. }) { exhaustive::on_disks() } else { canonical() };
+            let canonical = undisturbed(cases, threads)?;
             let questions = match part {
                 Part::Places { stride } => exhaustive::places(&canonical, *stride),
                 Part::Pairs { stride } => exhaustive::pairs(&canonical, *stride),
                 Part::Requests { stride } => exhaustive::requests(&canonical, *stride),
+                Part::Disk { stride } => exhaustive::disk(&canonical, *stride),
                 Part::Swarm { .. } => Vec::new(),
             };
             let count = questions.len();
@@ -210,9 +218,8 @@ fn both(case: &Case, recompute: bool) -> Verdict {
     once
 }
 
-/// The canonical iterations with their undisturbed runs.
-fn undisturbed(threads: usize) -> Result<Vec<(Case, Clean)>, ProofError> {
-    let cases = canonical();
+/// Iterations with their undisturbed runs.
+fn undisturbed(cases: Vec<Case>, threads: usize) -> Result<Vec<(Case, Clean)>, ProofError> {
     let mut found = Vec::new();
     let mut wrong = None;
     let answer = |index: usize| cases[index].judge(None, true);

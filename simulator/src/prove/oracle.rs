@@ -3,6 +3,8 @@
 //! - it ends: no iteration is left in the middle (L1), and soon after nothing goes wrong any more;
 //! - nothing of kinema's is left over (S7, S11), and the world is as it was wanted;
 //! - the journal, folded from its first entry, gives the state that was lived, over crashes and checkpoints (S15, S16);
+//! - on a simulated disk the journal has entry for entry what was written to it, and nothing is sent after it failed
+//!   (S9, S15);
 //! - what the daemon sees in the end is what is true (S13);
 //! - where nothing but crashes and failing requests disturbs it, the core's own last check has nothing to hold back,
 //!   the account of costs is right, and the run ends as the undisturbed one does, object for object.
@@ -32,6 +34,8 @@ pub struct Clean {
     pub places: u64,
     /// Requests that it sent.
     pub requests: u32,
+    /// Calls of its journal's to a simulated disk.
+    pub disk_calls: u64,
     nodes: BTreeMap<Name, u32>,
     cost: MicroUsdPerHour,
     updates: BTreeMap<Update, u32>,
@@ -47,6 +51,7 @@ impl Clean {
             ending: report.ending,
             places: report.crash_places,
             requests: evidence.requests,
+            disk_calls: evidence.disk_calls,
             nodes: evidence.nodes.clone(),
             cost: report.cost_per_hour_after,
             updates: evidence.updates.clone(),
@@ -96,7 +101,10 @@ pub(super) fn complaints(
     }
     let misled = case.scenario.faults.iter().any(|rule| matches!(rule.kind, FaultKind::EmptyList { .. }));
     found.extend(evidence.unseen.iter().filter(|_| !misled).take(3).map(|text| format!("S13 {text}")));
-    let plain = case.crashes.is_empty() && case.scenario.faults.iter().all(|rule| rule.kind == FaultKind::ApprovePlan);
+    let disk_well = case.disk.as_ref().is_none_or(|disk| disk.rules.is_empty());
+    let plain = disk_well
+        && case.crashes.is_empty()
+        && case.scenario.faults.iter().all(|rule| rule.kind == FaultKind::ApprovePlan);
     if undisturbed(case) {
         found.extend(evidence.withheld.iter().map(|text| format!("held back by the core itself: {text}")));
         // kinema's account begins when prices are known, a moment after the judge's.

@@ -40,6 +40,11 @@ pub fn shrink(case: &Case, complaint: &str) -> (Case, Vec<String>) {
             small = explicit;
         }
     }
+    let mut without_disk = small.clone();
+    without_disk.disk = None;
+    if small.disk.is_some() && fails(&without_disk).0 {
+        small = without_disk;
+    }
     loop {
         let before = size(&small);
         small = without(
@@ -59,6 +64,12 @@ pub fn shrink(case: &Case, complaint: &str) -> (Case, Vec<String>) {
             case.crashes = kept.map(|(_, place)| place).collect();
         };
         small = without(small, |case| case.crashes.len(), leave_out, &mut fails);
+        small = without(
+            small,
+            |case| case.disk.as_ref().map_or(0, |disk| disk.rules.len()),
+            |case, from, to| case.disk.iter_mut().for_each(|disk| drop(disk.rules.drain(from..to))),
+            &mut fails,
+        );
         if size(&small) == before {
             break;
         }
@@ -67,7 +78,8 @@ pub fn shrink(case: &Case, complaint: &str) -> (Case, Vec<String>) {
 }
 
 fn size(case: &Case) -> usize {
-    case.scenario.faults.len() + case.scenario.cloud_faults.len() + case.crashes.len()
+    let of_disk = case.disk.as_ref().map_or(0, |disk| disk.rules.len());
+    case.scenario.faults.len() + case.scenario.cloud_faults.len() + case.crashes.len() + of_disk
 }
 
 /// Leaves out pieces of one list as long as the case goes on failing.

@@ -14,6 +14,7 @@ use journal_schema::units::{MicroUsdPerHour, Millis, Ppm, Timestamp};
 use super::case::Case;
 use super::worlds::quick;
 use crate::cloud::{Call, FaultKind as CloudFault, FaultRule as CloudFaultRule};
+use crate::disk::{DiskCall, DiskFault, DiskPlan, DiskRule};
 use crate::faults::{FaultKind, FaultRule, RequestFault, Trigger};
 use crate::load::Load;
 use crate::rng::Stream;
@@ -67,7 +68,68 @@ pub fn case(seed: u64) -> Case {
     }
     let upgrade = !crashes.is_empty() && stream.chance(100_000);
     let checkpoint_every = stream.pick(&[10_000, 10_000, 20, 150]).copied().unwrap_or(10_000);
-    Case { name: format!("seed {seed}"), scenario, seed, crashes, old_lives: u64::from(upgrade), checkpoint_every }
+    let old_lives = u64::from(upgrade);
+    Case { name: format!("seed {seed}"), scenario, seed, crashes, old_lives, checkpoint_every, disk: disk(seed) }
+}
+
+/// For a third of the seeds the journal is written to a disk, on which things may go wrong, too.
+fn disk(seed: u64) -> Option<DiskPlan> {
+    let mut stream = Stream::new(seed, "disk of the swarm");
+    if !stream.chance(333_333) {
+        return None;
+    }
+    let mut plan = DiskPlan {
+        seed,
+        power: *stream.pick(&[Ppm(0), Ppm::percent(50), Ppm::percent(100)]).unwrap_or(&Ppm(0)),
+        segment_bytes: *stream.pick(&[32 << 10, 256 << 10, 64 << 20]).unwrap_or(&(64 << 20)),
+        head_sync_every: *stream.pick(&[1, 3, 64]).unwrap_or(&64),
+        rules: Vec::new(),
+    };
+    // Half of the calls that are struck are anywhere; for the others early and late ones count alike, on a scale of
+    // doublings.
+    let nth = |stream: &mut Stream, doublings: u64| {
+        let below = 1 << if stream.chance(500_000) { doublings } else { stream.below(doublings) };
+        1 + stream.below(below)
+    };
+    let fails = [(DiskCall::Write, 12), (DiskCall::Sync, 11), (DiskCall::Name, 6), (DiskCall::Read, 8)];
+    for (call, doublings) in fails {
+        if stream.chance(400_000) {
+            let rules = 0..=stream.below(2);
+            plan.rules.extend(rules.map(|_| DiskRule {
+                call,
+                nth: nth(&mut stream, doublings),
+                fault: DiskFault::Fails,
+            }));
+        }
+    }
+    if stream.chance(250_000) {
+        let (room, span) = (stream.below(4_096), Millis(stream.between(2_000, 120_000)));
+        let nth = nth(&mut stream, 12);
+        plan.rules.push(DiskRule { call: DiskCall::Write, nth, fault: DiskFault::Full { room, span } });
+    }
+    if stream.chance(400_000) {
+        for _ in 0..=stream.below(3) {
+            let nth = nth(&mut stream, 13);
+            plan.rules.push(DiskRule { call: DiskCall::Any, nth, fault: DiskFault::PowerCut });
+        }
+    }
+    Some(plan)
+}
+
+/// What was drawn for the journal's disk.
+fn of_disk(plan: &DiskPlan) -> String {
+    let rules: Vec<String> = plan
+        .rules
+        .iter()
+        .map(|DiskRule { call, nth, fault }| format!("{fault:?} at {call:?} {nth}").to_lowercase())
+        .collect();
+    format!(
+        ", journal on a disk (segments of {}, head every {}, power cut {} %: {})",
+        plan.segment_bytes,
+        plan.head_sync_every,
+        plan.power.0 / 10_000,
+        if rules.is_empty() { "nothing fails".to_owned() } else { rules.join(", ") },
+    )
 }
 
 /// Everything that was drawn for a case, in a line.
@@ -78,7 +140,7 @@ pub fn options(case: &Case) -> String {
     kinds.dedup();
     let policy = &case.scenario.policy;
     format!(
-        "{}: {} {:?} {:?}, killed at {:?}{}, checkpoint every {}; {}",
+        "{}: {} {:?} {:?}, killed at {:?}{}, checkpoint every {}{}; {}",
         case.name,
         case.scenario.name,
         policy.mode,
@@ -86,6 +148,7 @@ pub fn options(case: &Case) -> String {
         case.crashes,
         if case.old_lives > 0 { ", upgraded" } else { "" },
         case.checkpoint_every,
+        case.disk.as_ref().map(of_disk).unwrap_or_default(),
         if kinds.is_empty() { "nothing goes wrong".to_owned() } else { kinds.join(", ") },
     )
 }

@@ -30,6 +30,8 @@ pub enum Place {
     BeforeRequest,
     /// After: it will be carried out, and nobody waits for the answer.
     AfterRequest,
+    /// Wherever the journal could not be opened, read or written: the daemon ends by itself.
+    JournalFailed,
 }
 
 impl Place {
@@ -42,6 +44,7 @@ impl Place {
             Self::AfterFlush => "killed after a flush",
             Self::BeforeRequest => "killed before a request",
             Self::AfterRequest => "killed after a request",
+            Self::JournalFailed => "ended by its journal",
         }
     }
 }
@@ -77,6 +80,12 @@ impl Switch {
             self.killed_at.push(place);
         }
         !self.dead
+    }
+
+    /// The daemon ended because its journal failed.
+    pub(super) fn journal_failed(&mut self) {
+        self.dead = true;
+        self.killed_at.push(Place::JournalFailed);
     }
 
     /// A changing request was sent in this phase.

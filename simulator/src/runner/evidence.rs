@@ -39,6 +39,8 @@ pub struct Evidence {
     pub struck: Vec<Struck>,
     /// Requests that were sent.
     pub requests: u32,
+    /// Calls of the journal's to its simulated disk.
+    pub disk_calls: u64,
     /// Where the daemon was killed, and in which phase.
     pub killed: Vec<(Place, PhaseName)>,
     /// Each phase that an entry was folded in, and how many were.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use driver::{CHECKPOINT_EVERY, Driver, DriverError, Identity, Outside, Woken};
 use engine::{BEHAVIOUR, PhaseName, State};
-use journal::{JournalId, OpenError, Source};
+use journal::{FoldError, JournalId, OpenError, ReadError, Source};
 use journal_schema::effect::{Effect, EffectId, Outcome};
 use journal_schema::entry::Entry;
 use journal_schema::event::{Digest, Event};
@@ -24,6 +24,7 @@ use journal_schema::policy::Policy;
 use journal_schema::units::{MicroUsd, MicroUsdPerHour, Millis, Timestamp};
 use replay::CheckOptions;
 
+use crate::disk::{DiskPlan, Struck};
 use crate::scenario::Scenario;
 use crate::text::name;
 use crate::world::{BuildError, World};
@@ -41,6 +42,8 @@ pub struct RunOptions {
     pub crashes: Crashes,
     /// The journal's directory; in memory without one.
     pub directory: Option<PathBuf>,
+    /// The simulated disk that the journal is on, where it has no directory.
+    pub disk: Option<DiskPlan>,
     /// Ends after so many iterations that changed something; 1 when zero.
     pub iterations: u32,
     /// The daemon's first lives are of an older release: so many of them.
@@ -58,6 +61,7 @@ impl Default for RunOptions {
         Self {
             crashes: Crashes::default(),
             directory: None,
+            disk: None,
             iterations: 1,
             old_lives: 0,
             checkpoint_every: CHECKPOINT_EVERY,
@@ -108,6 +112,12 @@ struct Bench {
     acknowledged: u64,
     /// The journal, while no daemon has it open.
     disk: Option<Disk>,
+    /// The simulated disk that it is on.
+    simulated: Option<Struck>,
+    /// What was appended to a journal on a simulated disk, as far as it is still there.
+    written: Vec<Entry>,
+    /// The journal failed in this life.
+    refused: bool,
     /// Turns of the daemon's loop, over all lives.
     turns: u64,
     /// The last durable entry, until it is told.
@@ -207,6 +217,14 @@ impl Outside for &mut Link<'_, '_> {
     fn perform(&mut self, effects: Vec<(EffectId, Effect)>) {
         self.tell_flushed();
         let mut bench = self.bench.borrow_mut();
+        if bench.refused && !effects.is_empty() {
+            let now = bench.world.now();
+            bench.world.judge.violation(
+                now,
+                "S9",
+                format!("{} effects were sent after the journal failed", effects.len()),
+            );
+        }
         for (id, effect) in effects {
             if !bench.switch.pass(Place::BeforeRequest) {
                 return;
@@ -281,12 +299,15 @@ pub fn examine(
     world.judge.watch_journal();
     let (start, cost_before) = (world.now(), world.cost_per_hour());
     world.stop_at = Some(start.plus(limit));
-    let disk = Some(Disk::new(id, options.directory.clone()));
+    let disk = Disk::new(id, options.directory.clone(), options.disk.clone());
     let bench = Rc::new(RefCell::new(Bench {
         world,
         switch: Switch::new(options.crashes.clone()),
         acknowledged: 0,
-        disk,
+        simulated: disk.simulated(),
+        disk: Some(disk),
+        written: Vec::new(),
+        refused: false,
         turns: 0,
         flushed: None,
     }));
@@ -307,12 +328,16 @@ pub fn examine(
         let phase = bench.world.faults.phase;
         bench.switch.killed_in.push((place, phase));
         bench.switch.dead = false;
+        bench.refused = false;
+        bench.heard();
         bench.world.disconnect();
         // What a container's restart takes.
         let down = Millis(bench.world.rng.of("restarts").between(1_000, 15_000));
         bench.world.run_for(down);
         progress(Progress::Resumes(bench.world.now()));
     };
+    let disk_calls = bench.borrow().simulated.as_ref().map_or(0, Struck::calls);
+    bench.borrow_mut().compare(&journal);
     let lived = evidence::digest(&state);
     let replayed = replayed(&journal, &lived, options.recompute);
     let mut bench = bench.borrow_mut();
@@ -330,6 +355,7 @@ pub fn examine(
         carried_on: iterations.carried_on,
         struck: world.faults.log.clone(),
         requests: world.faults.requests(),
+        disk_calls,
         killed: std::mem::take(&mut switch.killed_in),
         phases: std::mem::take(&mut iterations.phases),
         last_change: world.judge.last_change().map(|at| at.since(start)),
@@ -362,16 +388,26 @@ fn live(
     policy: &Policy,
 ) -> Result<Option<(Watched, State)>, RunError> {
     let Some(disk) = bench.borrow_mut().disk.take() else { return Ok(None) };
-    let (store, tail_cut) = disk.open(id).map_err(Box::new)?;
-    {
-        let mut bench = bench.borrow_mut();
-        let (last, now) = (store.durable_last().map_or(0, |last| last.seq), bench.world.now());
-        let acknowledged = bench.acknowledged;
-        if last < acknowledged {
-            let text = format!("the journal ends with entry {last} where {acknowledged} was acknowledged");
-            bench.world.judge.violation(now, "S15", text);
+    bench.borrow().touch();
+    let opened = match (disk.simulated(), options.disk.clone()) {
+        (Some(simulated), Some(plan)) => disk.open(id).map_err(|error| (error, Some(Disk::Simulated(simulated, plan)))),
+        _ => disk.open(id).map_err(|error| (error, None)),
+    };
+    let (store, tail_cut) = match opened {
+        Ok(opened) => opened,
+        // As in a real life: the daemon ends, and is started again.
+        Err((OpenError::Io(_), Some(disk))) => {
+            let mut bench = bench.borrow_mut();
+            if let Some(simulated) = &bench.simulated {
+                simulated.lose(true);
+            }
+            bench.disk = Some(disk);
+            bench.switch.journal_failed();
+            return Ok(None);
         }
-    }
+        Err((error, _)) => return Err(Box::new(error).into()),
+    };
+    bench.borrow_mut().found(store.durable_last().map_or(0, |last| last.seq));
     let watched = Watched { store, bench: Rc::clone(bench) };
     let now = {
         let mut bench = bench.borrow_mut();
@@ -392,6 +428,17 @@ fn live(
         let (journal, _, state) = driver.into_parts();
         ended.map(|()| (journal, state))
     });
+    // A disk that failed ends a life as a kill does.
+    let failed = match &ended {
+        Err(DriverError::Append(_)) => bench.borrow().simulated.is_some() && bench.borrow().refused,
+        Err(DriverError::Fold(error)) => {
+            bench.borrow().simulated.is_some() && matches!(**error, FoldError::Read(ReadError::Io(_)))
+        }
+        Err(DriverError::Step(_) | DriverError::TooManyEffects { .. }) | Ok(_) => false,
+    };
+    if failed && !bench.borrow().switch.dead {
+        bench.borrow_mut().switch.journal_failed();
+    }
     match ended {
         _ if bench.borrow().switch.dead => Ok(None),
         Ok(ended) => Ok(Some(ended)),
