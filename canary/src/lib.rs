@@ -118,6 +118,7 @@ canaries!(
     AcknowledgesUnsynced: "a flush that the disk could not make durable answers well",
     HeadLeads: "the head mark is durable before the entries that it tells of",
     ForgetsNames: "the name of a new segment is not made durable",
+    BelievesNames: "a name that a life before left in the cache is believed to be on the disk",
     TrustsCache: "what a failed flush left in the cache is believed to be on the disk",
     GoesOnUnwritten: "a flush that fails is taken for done",
 );

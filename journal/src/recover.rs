@@ -124,6 +124,9 @@ pub(crate) fn recover(
     if mark.flags & FLAG_FOREIGN != 0 {
         return Err(OpenError::Foreign { dir: dir.to_owned() });
     }
+    if !planted(Canary::BelievesNames) {
+        keep_names(disk, dir, mark.position == Position::before(&blank_head(mark.id, mark.flags)))?;
+    }
     let Some(mut layout) = loaded.layout else {
         // HEAD was made and the first segment was not: the creation goes on.
         opened.created = true;
@@ -166,6 +169,18 @@ pub(crate) fn recover(
     // A full last segment is left to the first flush, which begins the next one.
     layout.segments.shrink_to_fit();
     Ok((head, layout))
+}
+
+/// Makes durable the names that are there. Who made them may have failed, or have been killed, before they were: a
+/// power cut would take a segment away with all that is acknowledged in it from now on. A journal that may just have
+/// been created is itself a name.
+fn keep_names(disk: &dyn Disk, dir: &Path, new: bool) -> Result<(), IoError> {
+    let sync = |path: &Path| disk.sync_dir(path).map_err(|source| IoError::new("sync", path, source));
+    if let Some(parent) = dir.parent().filter(|parent| new && !parent.as_os_str().is_empty()) {
+        sync(parent)?;
+    }
+    sync(dir)?;
+    sync(&dir.join("segments"))
 }
 
 /// Whether the entry that HEAD names is the one that the segments have.

@@ -95,6 +95,28 @@ fn a_failure_of_any_call_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn what_is_acknowledged_after_a_failure_outlives_a_power_cut() {
+    let mut failures = 0;
+    for call in 1.. {
+        let disk = MemoryDisk::new();
+        disk.set_faults(Faults { fail_call: Some(call), capacity: None });
+        let before = run(&disk, 60);
+        if !before.failed && disk.calls() < call {
+            break;
+        }
+        failures += 1;
+        // The process ended, and the next one finds what the cache has of the files and their names.
+        let disk = disk.after_kill();
+        let outcome = run(&disk, before.appended + 9);
+        assert!(!outcome.failed && outcome.acknowledged == before.appended + 9, "{outcome:?}");
+        for seed in 0..8 {
+            check(&disk.cut_power(seed), &outcome, &format!("call {call} failed, power cut {seed} in the next life"));
+        }
+    }
+    assert!(failures > 60, "only {failures} calls");
+}
+
+#[test]
 fn a_failure_of_any_call_while_opening_after_a_crash_loses_nothing() {
     let disk = MemoryDisk::new();
     let outcome = run(&disk, 40);

@@ -1,7 +1,7 @@
 //! Everything that can be tried once, tried: every place to die at, every request with every fate, pairs of places,
 //! and every call of the journal's to its disk failing, or the power cut at it.
 
-use journal_schema::units::{Millis, Ppm};
+use journal_schema::units::Millis;
 
 use super::case::Case;
 use super::oracle::Clean;
@@ -18,8 +18,10 @@ pub(super) struct Question {
     pub(super) alike: bool,
 }
 
-/// The iteration that is tried on a disk.
-const ON_DISK: &str = "pure-removal";
+/// The iterations that are tried on a disk: they have every phase between them.
+const ON_DISK: [&str; 3] = ["pure-removal", "small", "stockout"];
+/// Calls from one that failed to a power cut that shows what it left on the disk.
+const LATER: u64 = 60;
 
 /// What may become of a request.
 const FATES: [RequestFault; 11] = RequestFault::all(Millis::from_secs(40), Millis::from_secs(90));
@@ -98,31 +100,39 @@ pub(super) fn requests(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question
     questions
 }
 
-/// Iterations whose journal is on a disk: the undisturbed one, to be compared with and counted.
+/// Iterations whose journal is on a disk: the undisturbed ones, to be compared with and counted.
 pub(super) fn on_disks() -> Vec<Case> {
-    let small = canonical().into_iter().find(|case| case.name == ON_DISK);
+    let chosen = canonical().into_iter().filter(|case| ON_DISK.contains(&case.name.as_str()));
     let on_disk = |mut case: Case| {
         case.name = format!("{}, on a disk", case.name);
         case.disk = Some(DiskPlan::well(1));
         case
     };
-    small.into_iter().map(on_disk).collect()
+    chosen.map(on_disk).collect()
 }
 
-/// Every call of the journal's to its disk failing, and the power cut at it; or each `stride`th of them. After a
-/// failure of a call all further ends are power cuts: what a failed call left behind must not be believed.
+/// Every call of the journal's to its disk failing, the same with a power cut some calls later, and the power cut at
+/// it; or each `stride`th of them.
 pub(super) fn disk(canonical: &[(Case, Clean)], stride: u64) -> Vec<Question> {
     let mut questions = Vec::new();
     let mut number = 0_u64;
     for (index, (case, clean)) in canonical.iter().enumerate() {
         let Some(plan) = &case.disk else { continue };
-        for nth in 1..=clean.disk_calls {
-            for fault in [DiskFault::Fails, DiskFault::PowerCut] {
+        for call in 1..=clean.disk_calls {
+            let rule = |nth, fault| DiskRule { call: DiskCall::Any, nth, fault };
+            let tried = [
+                ("failing", vec![rule(call, DiskFault::Fails)]),
+                (
+                    "failing before a power cut",
+                    vec![rule(call, DiskFault::Fails), rule(call + LATER, DiskFault::PowerCut)],
+                ),
+                ("at a power cut", vec![rule(call, DiskFault::PowerCut)]),
+            ];
+            for (how, rules) in tried {
                 if number.is_multiple_of(stride.max(1)) {
                     let mut struck = case.clone();
-                    struck.name = format!("{}, {fault:?} at its call {nth}", case.name);
-                    let rules = vec![DiskRule { call: DiskCall::Any, nth, fault }];
-                    struck.disk = Some(DiskPlan { seed: nth, power: Ppm::percent(100), rules, ..plan.clone() });
+                    struck.name = format!("{}, call {call} {how}", case.name);
+                    struck.disk = Some(DiskPlan { seed: call, rules, ..plan.clone() });
                     questions.push(Question { alike: alike(case), case: struck, clean: index });
                 }
                 number += 1;
