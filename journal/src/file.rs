@@ -9,8 +9,8 @@
 //!
 //! What is acknowledged: when [`Journal::flush`] returned `Ok`, every entry appended before is on
 //! the disk (`fdatasync` of the segment; names by `fsync` of the directory when a segment is
-//! created). What opening guarantees: the entries are an exact prefix of what was appended, at least
-//! up to the last acknowledged one, or opening refuses.
+//! created, and when the journal is opened). What opening guarantees: the entries are an exact
+//! prefix of what was appended, at least up to the last acknowledged one, or opening refuses.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
