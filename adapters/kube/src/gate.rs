@@ -164,7 +164,7 @@ mod tests {
 
         let (answer, sent) = changed(Duration::from_millis(200)).await;
         assert_eq!(sent, "", "not a byte of it");
-        let failure = answer.err().expect("held back").classed(true);
+        let failure = answer.expect_err("held back").classed(true);
         assert_eq!((failure.class, failure.code), (FailureClass::Refused, FailureCode::NotLeader));
     }
 }
