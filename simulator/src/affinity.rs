@@ -34,6 +34,9 @@ pub fn apply(spec: &mut PodSpecFact, json: Option<&str>) -> Result<(), AffinityE
     if let Some(node) = value.get("nodeAffinity") {
         if let Some(required) = node.get(REQUIRED) {
             let terms = array(required, "nodeSelectorTerms")?;
+            if terms.is_empty() {
+                return Err(AffinityError::Field("nodeSelectorTerms"));
+            }
             spec.node_affinity = Some(list(terms.iter().map(node_term).collect::<Result<Vec<_>, _>>()?));
         }
         spec.node_preferences = list(preferred(node, "preference", node_term)?);
@@ -49,6 +52,11 @@ pub fn apply(spec: &mut PodSpecFact, json: Option<&str>) -> Result<(), AffinityE
     }
     spec.pod_preferences = list(weighted);
     Ok(())
+}
+
+/// Whether a text is JSON at all.
+pub fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok()
 }
 
 /// Whether two affinities are the same value, whatever their spacing and order of keys.
@@ -89,7 +97,8 @@ fn preferred<T>(
         .map(|item| {
             let weight = item.get("weight").and_then(Value::as_i64).and_then(|weight| i32::try_from(weight).ok());
             let term = item.get(field).ok_or(AffinityError::Field(field))?;
-            Ok((weight.ok_or(AffinityError::Field("weight"))?, read(term)?))
+            let weight = weight.filter(|weight| (1..=100).contains(weight)).ok_or(AffinityError::Field("weight"))?;
+            Ok((weight, read(term)?))
         })
         .collect()
 }
@@ -124,8 +133,16 @@ fn requirement(value: &Value) -> Result<NodeRequirement, AffinityError> {
             .ok_or(AffinityError::Field("values"))?
             .iter()
             .map(|value| value.as_str().map(name).ok_or(AffinityError::Field("values")))
-            .collect::<Result<_, _>>()?,
+            .collect::<Result<Vec<_>, _>>()?,
     };
+    let fits = match operator {
+        NodeOperator::In | NodeOperator::NotIn => !values.is_empty(),
+        NodeOperator::Exists | NodeOperator::DoesNotExist => values.is_empty(),
+        NodeOperator::Gt | NodeOperator::Lt => matches!(&values[..], [one] if one.parse::<i64>().is_ok()),
+    };
+    if !fits {
+        return Err(AffinityError::Field("values"));
+    }
     Ok(NodeRequirement { key: name(text(value, "key")?), operator, values: list(values) })
 }
 
@@ -160,7 +177,10 @@ fn pod_term(value: &Value) -> Result<PodTerm, AffinityError> {
         selector: value.get("labelSelector").map(selector).transpose()?,
         namespaces: list(namespaces),
         namespace_selector: value.get("namespaceSelector").map(selector).transpose()?,
-        topology_key: name(text(value, "topologyKey")?),
+        topology_key: Some(text(value, "topologyKey")?)
+            .filter(|key| !key.is_empty())
+            .map(name)
+            .ok_or(AffinityError::Field("topologyKey"))?,
     })
 }
 

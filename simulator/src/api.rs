@@ -43,6 +43,11 @@ fn conflict() -> Outcome {
     failed(FailureClass::Refused, FailureCode::Precondition, "409 Conflict")
 }
 
+/// The API server's validation does not let it pass.
+fn invalid() -> Outcome {
+    failed(FailureClass::Refused, FailureCode::Invalid, "422 Invalid")
+}
+
 const DONE: Outcome = Outcome::Answered(Answer::Done);
 
 impl World {
@@ -219,8 +224,12 @@ impl World {
                 Outcome::Answered(Answer::NodePods(list(pods)))
             }
             Effect::ReadAffinity { workload, uid } => {
-                if self.facts.workloads.get(workload).is_none_or(|fact| fact.uid != *uid) {
-                    return not_found();
+                if workload.kind != WorkloadKind::Deployment {
+                    return invalid();
+                }
+                let Some(fact) = self.facts.workloads.get(workload) else { return not_found() };
+                if fact.uid != *uid {
+                    return conflict();
                 }
                 let Some(inner) = self.inner.workloads.get(workload) else { return not_found() };
                 let json = |text: &Option<String>| text.as_ref().map(JsonText::truncated);
@@ -283,6 +292,10 @@ impl World {
         if fact.replicas != from || (to < from && !ours) {
             return conflict();
         }
+        // Who writes what is there changes nothing, and owns it no more than before.
+        if to == from {
+            return DONE;
+        }
         self.judge.touched(workload);
         let changed = self.update_workload(workload, |workload| {
             workload.replicas = to;
@@ -309,7 +322,8 @@ impl World {
                 }
                 DONE
             }
-            Evicted::NotFound => not_found(),
+            // The daemon's client takes a pod that is gone for done.
+            Evicted::NotFound => DONE,
             Evicted::Conflict => conflict(),
             Evicted::Budget => {
                 failed(FailureClass::Retryable, FailureCode::DisruptionBudget, "429 TooManyRequests: DisruptionBudget")
@@ -320,7 +334,7 @@ impl World {
         }
     }
 
-    /// A JSON patch with tests on what is replaced.
+    /// A JSON patch with tests on what is replaced. What is in place already is left as it is.
     fn patch_template(
         &mut self,
         workload: &WorkloadId,
@@ -329,33 +343,40 @@ impl World {
         max_unavailable: Option<(&str, &str)>,
         requests: &[(Name, MilliCpu, Bytes)],
     ) -> Outcome {
-        if self.facts.workloads.get(workload).is_none_or(|fact| fact.uid != *uid) {
-            return not_found();
-        }
-        let Some(inner) = self.inner.workloads.get(workload) else { return not_found() };
-        let limit = inner.max_unavailable.clone();
-        let wanted_limit = max_unavailable.map(|(_, to)| to);
-        let already = affinity::same(inner.affinity.as_deref(), affinity.1)
-            && (wanted_limit.is_none() || affinity::same(limit.as_deref(), wanted_limit))
-            && requests.is_empty();
-        if already {
-            return DONE;
-        }
-        let as_expected = affinity::same(inner.affinity.as_deref(), affinity.0)
-            && max_unavailable.is_none_or(|(from, _)| affinity::same(limit.as_deref(), Some(from)));
-        if !as_expected {
-            return conflict();
+        if workload.kind != WorkloadKind::Deployment {
+            return invalid();
         }
         let Some(mut fact) = self.facts.workloads.get(workload).cloned() else { return not_found() };
-        if affinity::apply(&mut fact.template, affinity.1).is_err() {
-            return failed(FailureClass::Refused, FailureCode::Invalid, "422 Invalid");
+        if fact.uid != *uid {
+            return conflict();
         }
+        let Some(inner) = self.inner.workloads.get(workload) else { return not_found() };
+        if ![affinity.0, affinity.1].into_iter().flatten().all(affinity::is_json) {
+            return invalid();
+        }
+        let (now, limit) = (inner.affinity.as_deref(), inner.max_unavailable.as_deref());
+        let one_of = |now, (before, after)| affinity::same(now, before) || affinity::same(now, after);
+        let of_limits = max_unavailable.map(|(before, after)| (Some(before), Some(after)));
+        if !one_of(now, affinity) || !of_limits.is_none_or(|limits| one_of(limit, limits)) {
+            return conflict();
+        }
+        let wanted_limit = max_unavailable.map(|(_, to)| to);
+        let mut in_place =
+            affinity::same(now, affinity.1) && (wanted_limit.is_none() || affinity::same(limit, wanted_limit));
         let mut containers = fact.template.containers.to_vec();
         for (container, cpu, memory) in requests {
-            if let Some(container) = containers.iter_mut().find(|fact| fact.name == *container) {
-                container.cpu_request = Some(*cpu);
-                container.memory_request = Some(*memory);
-            }
+            let Some(container) = containers.iter_mut().find(|fact| fact.name == *container) else {
+                return conflict();
+            };
+            in_place &= (container.cpu_request, container.memory_request) == (Some(*cpu), Some(*memory));
+            container.cpu_request = Some(*cpu);
+            container.memory_request = Some(*memory);
+        }
+        if in_place {
+            return DONE;
+        }
+        if affinity::apply(&mut fact.template, affinity.1).is_err() {
+            return invalid();
         }
         if !requests.is_empty() {
             fact.template.requests.cpu = containers.iter().filter_map(|container| container.cpu_request).sum();
@@ -366,6 +387,9 @@ impl World {
             && let (UpdateStrategy::RollingUpdate { max_surge, .. }, Some(max_unavailable)) =
                 (fact.strategy, int_or_percent(to))
         {
+            if amount(max_surge) == 0 && amount(max_unavailable) == 0 {
+                return invalid();
+            }
             fact.strategy = UpdateStrategy::RollingUpdate { max_unavailable, max_surge };
         }
         self.judge.rolled(workload);
@@ -377,7 +401,7 @@ impl World {
     }
 
     /// Writes a changed template. `text`: affinity and, when it changes, `maxUnavailable`.
-    fn store_template(
+    pub(crate) fn store_template(
         &mut self,
         workload: &WorkloadId,
         fact: journal_schema::facts::WorkloadFact,
@@ -629,6 +653,13 @@ fn clear_marks(node: &mut NodeFact) {
     node.labels.remove(&name(EXPIRING_KEY));
     let ours = |taint: &Taint| taint.key == EXPIRING_KEY || taint.key == LATER_KEY;
     node.taints = list(node.taints.iter().filter(|taint| !ours(taint)).cloned());
+}
+
+/// The number of a number or of a share.
+fn amount(value: IntOrPercent) -> i32 {
+    match value {
+        IntOrPercent::Int(amount) | IntOrPercent::Percent(amount) => amount,
+    }
 }
 
 /// `3` or `"25%"`, in JSON.

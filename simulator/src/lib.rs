@@ -5,16 +5,19 @@
 //! same run, bit for bit.
 //!
 //! - [`world`]: the truth and the queue of what happens when. `controllers`: what runs inside a
-//!   cluster. `watch` and `api`: how the daemon sees it and changes it. [`link`]: its connection.
+//!   cluster. `watch` and `api`: how the daemon sees it and changes it; `others`: how everybody else does. [`link`]:
+//!   the daemon's connection.
 //! - [`cloud`]: the cloud as a state machine of its own; [`machines`]: its machine types.
 //! - [`faults`]: what goes wrong, as an explicit list. [`disk`]: the daemon's disk, and what goes wrong with that.
 //! - [`judge`]: an independent account of availability, double effects and invariants.
 //! - [`scenario`]: worlds to start from. [`runner`]: runs one to its end, with crashes, and reports.
 //! - [`prove`]: runs by the thousand, each with something else going wrong, and what must be true of each.
+//! - [`answers`]: random requests, to be put to a real control plane, too.
 
 #![warn(missing_docs)]
 
 pub mod affinity;
+pub mod answers;
 mod api;
 pub mod cloud;
 mod controllers;
@@ -24,6 +27,7 @@ pub mod judge;
 pub mod link;
 pub mod load;
 pub mod machines;
+mod others;
 pub mod prove;
 pub mod rng;
 pub mod runner;

@@ -64,6 +64,16 @@ enum Command {
         #[arg(long)]
         threads: Option<usize>,
     },
+    /// Draws sequences of requests, and says what the simulated cluster answers and becomes: one sequence a line,
+    /// for `tests/e2e/fakes`
+    Answers {
+        /// Seeds, FROM..TO
+        #[arg(long, value_name = "FROM..TO", default_value = "1..31")]
+        seeds: String,
+        /// Requests of each
+        #[arg(long, default_value_t = 25)]
+        requests: usize,
+    },
     /// Runs what a file holds again
     Repro {
         /// The file
@@ -114,6 +124,7 @@ fn main() -> ExitCode {
             all(budget, part, seeds.as_deref(), threads, save.as_ref(), write.as_deref())
         }
         Command::Seed { seed } => one(seed),
+        Command::Answers { seeds, requests } => answers(&seeds, requests),
         Command::Repro { file } => again(&file),
         #[cfg(feature = "canaries")]
         Command::Canaries { only, known, threads } => canaries(&only, known.as_deref(), threads),
@@ -281,6 +292,14 @@ fn canaries(only: &str, directory: Option<&Path>, threads: Option<usize>) -> Res
     let (of, seconds) = (planted.len(), began.elapsed().as_secs());
     println!("planted bugs: {caught} of {of} caught, {median} runs in the median, in {seconds} s");
     Ok(caught == of)
+}
+
+fn answers(seeds: &str, requests: usize) -> Result<bool, String> {
+    for seed in range(seeds)? {
+        let sequence = simulator::answers::draw(seed, requests).map_err(|error| error.to_string())?;
+        println!("{}", serde_json::to_string(&sequence).map_err(|error| error.to_string())?);
+    }
+    Ok(true)
 }
 
 fn one(seed: u64) -> Result<bool, String> {

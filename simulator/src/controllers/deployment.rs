@@ -16,6 +16,17 @@ pub(crate) fn template_hash(workload: &WorkloadFact) -> String {
     digest.map_or_else(|_| "unhashable".to_owned(), |digest| digest.as_str().chars().take(10).collect())
 }
 
+/// How many pods more and how many fewer than wanted a rollout may have: upstream's `ResolveFenceposts`.
+fn limits(deployment: &WorkloadFact) -> (i32, i32) {
+    let UpdateStrategy::RollingUpdate { max_unavailable, max_surge } = deployment.strategy else { return (0, 0) };
+    let surge = scaled(max_surge, deployment.replicas, true);
+    let mut unavailable = scaled(max_unavailable, deployment.replicas, false);
+    if surge == 0 && unavailable == 0 {
+        unavailable = 1;
+    }
+    (surge, unavailable.min(deployment.replicas))
+}
+
 impl World {
     pub(crate) fn reconcile_deployment(&mut self, key: &Key) {
         let id = WorkloadId { kind: WorkloadKind::Deployment, key: key.clone() };
@@ -25,27 +36,31 @@ impl World {
             kind: WorkloadKind::ReplicaSet,
             key: Key::new(key.namespace.clone(), name(format!("{}-{hash}", key.name))),
         };
-        let mut sets = self.sets_of(&deployment);
-        if !sets.iter().any(|set| set.id == new_id) && !deployment.paused {
-            self.create_set(&deployment, &new_id, &hash);
-            sets = self.sets_of(&deployment);
-        }
-        let (new, old): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| set.id == new_id);
-        if let Some(new) = new.first() {
-            match deployment.strategy {
-                UpdateStrategy::Recreate => self.recreate(&deployment, new, &old),
-                UpdateStrategy::RollingUpdate { max_unavailable, max_surge } => {
-                    let surge = scaled(max_surge, deployment.replicas, true);
-                    let mut unavailable = scaled(max_unavailable, deployment.replicas, false);
-                    if surge == 0 && unavailable == 0 {
-                        unavailable = 1;
-                    }
-                    self.roll(&deployment, new, &old, surge, unavailable.min(deployment.replicas));
-                }
-                UpdateStrategy::OnDelete => self.scale_set(&new.id, deployment.replicas),
-            }
+        let sets = self.sets_of(&deployment);
+        if deployment.paused || self.scaled_meanwhile(&deployment, &sets) {
+            self.spread_scale(&deployment, &new_id, &sets);
+        } else {
+            self.roll_out(&deployment, &new_id, &hash, sets);
         }
         self.deployment_status(&id, &new_id);
+    }
+
+    /// Brings the newest template's ReplicaSet to the wanted size, and the others to nothing.
+    fn roll_out(&mut self, deployment: &WorkloadFact, new_id: &WorkloadId, hash: &str, sets: Vec<WorkloadFact>) {
+        let (new, old): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| set.id == *new_id);
+        if deployment.strategy == UpdateStrategy::Recreate && self.empties(deployment, &old) {
+            return;
+        }
+        if new.is_empty() {
+            self.create_set(deployment, new_id, hash);
+        }
+        let Some(new) = self.facts.workloads.get(new_id).cloned() else { return };
+        match deployment.strategy {
+            UpdateStrategy::RollingUpdate { .. } => self.roll(deployment, &new, &old),
+            UpdateStrategy::Recreate | UpdateStrategy::OnDelete => {
+                self.scale_set(deployment, &new.id, deployment.replicas);
+            }
+        }
     }
 
     fn sets_of(&self, deployment: &WorkloadFact) -> Vec<WorkloadFact> {
@@ -82,7 +97,12 @@ impl World {
         self.add_workload(fact, inner);
     }
 
-    fn scale_set(&mut self, id: &WorkloadId, replicas: i32) {
+    /// Scales a ReplicaSet, and notes the Deployment's size on it: upstream's `scaleReplicaSet`.
+    fn scale_set(&mut self, deployment: &WorkloadFact, id: &WorkloadId, replicas: i32) {
+        let (surge, _) = limits(deployment);
+        if let Some(inner) = self.inner.workloads.get_mut(id) {
+            inner.noted = (deployment.replicas, deployment.replicas + surge);
+        }
         self.update_workload(id, |set| {
             if set.replicas != replicas {
                 set.replicas = replicas.max(0);
@@ -91,38 +111,109 @@ impl World {
         });
     }
 
-    fn recreate(&mut self, deployment: &WorkloadFact, new: &WorkloadFact, old: &[WorkloadFact]) {
-        for set in old {
-            self.scale_set(&set.id, 0);
+    /// The Deployment's size as it is noted on a ReplicaSet: wanted, and at most.
+    fn noted(&self, set: &WorkloadFact) -> (i32, i32) {
+        self.inner.workloads.get(&set.id).map_or((0, 0), |inner| inner.noted)
+    }
+
+    /// Whether the Deployment was scaled since its ReplicaSets were: upstream's `isScalingEvent`.
+    fn scaled_meanwhile(&self, deployment: &WorkloadFact, sets: &[WorkloadFact]) -> bool {
+        sets.iter().any(|set| set.replicas > 0 && self.noted(set).0 != deployment.replicas)
+    }
+
+    /// Gives a new size to the ReplicaSets without rolling on, each its part: upstream's `scale`.
+    fn spread_scale(&mut self, deployment: &WorkloadFact, new_id: &WorkloadId, sets: &[WorkloadFact]) {
+        let wanted = deployment.replicas;
+        let mut active: Vec<WorkloadFact> = sets.iter().filter(|set| set.replicas > 0).cloned().collect();
+        let new = sets.iter().find(|set| set.id == *new_id);
+        let only = match &active[..] {
+            [] => new.or(sets.last()),
+            [only] => Some(only),
+            _ => None,
+        };
+        if let Some(only) = only {
+            if only.replicas != wanted {
+                self.scale_set(deployment, &only.id.clone(), wanted);
+            }
+            return;
         }
-        let any_left = old.iter().any(|set| self.inner.by_owner.get(&set.uid).is_some_and(|pods| !pods.is_empty()));
-        if !any_left {
-            self.scale_set(&new.id, deployment.replicas);
+        let saturated =
+            new.is_some_and(|new| new.replicas == wanted && self.noted(new).0 == wanted && new.ready == wanted);
+        if saturated {
+            for old in active.iter().filter(|set| set.id != *new_id) {
+                self.scale_set(deployment, &old.id, 0);
+            }
+            return;
+        }
+        if !matches!(deployment.strategy, UpdateStrategy::RollingUpdate { .. }) || active.is_empty() {
+            return;
+        }
+        let (surge, _) = limits(deployment);
+        let total: i32 = active.iter().map(|set| set.replicas).sum();
+        let more = if wanted > 0 { wanted + surge } else { 0 } - total;
+        // The largest first; of equals the newest when there is to be more, the oldest when less.
+        if more > 0 {
+            active.reverse();
+        }
+        active.sort_by_key(|set| std::cmp::Reverse(set.replicas));
+        let mut added = 0;
+        let mut sizes = Vec::new();
+        for set in &active {
+            let part = self.part(deployment, set, more, added);
+            added += part;
+            sizes.push(set.replicas + part);
+        }
+        if let Some(largest) = sizes.first_mut() {
+            *largest = (*largest + more - added).max(0);
+        }
+        for (set, size) in active.iter().zip(sizes) {
+            self.scale_set(deployment, &set.id, size);
         }
     }
 
+    /// A ReplicaSet's part of what there is to be more or less: upstream's `GetReplicaSetProportion`.
+    fn part(&self, deployment: &WorkloadFact, set: &WorkloadFact, more: i32, added: i32) -> i32 {
+        if more == 0 || more == added {
+            return 0;
+        }
+        if deployment.replicas == 0 {
+            return (-set.replicas).max(more - added);
+        }
+        let before = match self.noted(set).1 {
+            0 => deployment.current,
+            before => before,
+        };
+        if before == 0 {
+            return 0;
+        }
+        let (surge, _) = limits(deployment);
+        // Rounded to the nearest, halves away from nothing.
+        let size = (2 * set.replicas * (deployment.replicas + surge) + before) / (2 * before);
+        let part = size - set.replicas;
+        if more > 0 { part.min(more - added) } else { part.max(more - added) }
+    }
+
+    /// One step of `Recreate` before the new pods: whether old ones are still there.
+    fn empties(&mut self, deployment: &WorkloadFact, old: &[WorkloadFact]) -> bool {
+        for set in old.iter().filter(|set| set.replicas > 0) {
+            self.scale_set(deployment, &set.id, 0);
+        }
+        old.iter().any(|set| self.inner.by_owner.get(&set.uid).is_some_and(|pods| !pods.is_empty()))
+    }
+
     /// One step of a rolling update: upstream's `rolloutRolling`, new ReplicaSet first.
-    fn roll(
-        &mut self,
-        deployment: &WorkloadFact,
-        new: &WorkloadFact,
-        old: &[WorkloadFact],
-        surge: i32,
-        unavailable: i32,
-    ) {
+    fn roll(&mut self, deployment: &WorkloadFact, new: &WorkloadFact, old: &[WorkloadFact]) {
+        let (surge, unavailable) = limits(deployment);
         let wanted = deployment.replicas;
         let old_total: i32 = old.iter().map(|set| set.replicas).sum();
-        if deployment.paused && old_total > 0 {
-            return;
-        }
         if old_total == 0 || new.replicas > wanted {
-            self.scale_set(&new.id, wanted);
+            self.scale_set(deployment, &new.id, wanted);
             return;
         }
         let room = wanted + surge - (new.replicas + old_total);
         let up = room.min(wanted - new.replicas);
         if up > 0 {
-            self.scale_set(&new.id, new.replicas + up);
+            self.scale_set(deployment, &new.id, new.replicas + up);
             return;
         }
         let least = wanted - unavailable;
@@ -146,8 +237,10 @@ impl World {
             *replicas -= step;
             down -= step;
         }
-        for (id, replicas, _) in left {
-            self.scale_set(&id, replicas);
+        for ((id, replicas, _), before) in left.into_iter().zip(old) {
+            if replicas != before.replicas {
+                self.scale_set(deployment, &id, replicas);
+            }
         }
     }
 

@@ -14,7 +14,7 @@ impl World {
     }
 
     /// Whether the kubelet under a pod answers.
-    fn kubelet_alive(&self, pod: &PodFact) -> bool {
+    pub(crate) fn kubelet_alive(&self, pod: &PodFact) -> bool {
         let node = pod.node.as_ref().and_then(|node| self.inner.nodes.get(node));
         node.is_some_and(|node| !node.crashed)
     }

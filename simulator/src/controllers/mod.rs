@@ -62,6 +62,16 @@ pub(crate) fn scaled(value: IntOrPercent, total: i32, up: bool) -> i32 {
     }
 }
 
+/// What the API server's admission adds to every pod.
+pub(crate) fn admitted_tolerations() -> impl Iterator<Item = Toleration> {
+    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].into_iter().map(|key| Toleration {
+        key: name(key),
+        exists: true,
+        value: name(""),
+        effect: Some(TaintEffect::NoExecute),
+    })
+}
+
 impl World {
     /// The pods of an owner that count: neither terminating nor finished.
     pub(crate) fn active_pods(&self, owner_uid: &Name) -> Vec<&PodFact> {
@@ -80,14 +90,7 @@ impl World {
             behaviour = parent.behaviour;
         }
         let mut spec = workload.template.clone();
-        let mut tolerations = spec.tolerations.to_vec();
-        // What the API server's admission adds to every pod.
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-            let toleration =
-                Toleration { key: name(key), exists: true, value: name(""), effect: Some(TaintEffect::NoExecute) };
-            tolerations.push(toleration);
-        }
-        spec.tolerations = list(tolerations);
+        spec.tolerations = list(spec.tolerations.iter().cloned().chain(admitted_tolerations()));
         let mut all_labels = workload.template_labels.clone();
         all_labels.extend(labels.iter().map(|(key, value)| (name(key), name(value))));
         let owner_kind = match workload.id.kind {

@@ -41,10 +41,11 @@ impl World {
     /// The pods that a scale-down removes: upstream's `getPodsToDelete`.
     fn victims(&self, set_uid: &Name, parent_uid: Option<&Name>, count: usize) -> Vec<Key> {
         let mut ranked = self.active_pods(set_uid);
-        // Pods of all ReplicaSets of the same Deployment, by node: those doubled up go first.
+        // Pods of all ReplicaSets of the same Deployment, by node: those doubled up go first. Where there is no
+        // Deployment, none count as related, not even the ReplicaSet's own.
         let mut on_node: BTreeMap<&Name, usize> = BTreeMap::new();
         let related: Vec<&Name> = match parent_uid {
-            None => vec![set_uid],
+            None => Vec::new(),
             Some(parent) => {
                 let sets = self.inner.children.get(parent).into_iter().flatten();
                 sets.filter_map(|key| {

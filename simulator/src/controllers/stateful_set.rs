@@ -18,12 +18,15 @@ impl World {
         let Some(set) = self.facts.workloads.get(&id).cloned() else { return };
         let hash = self.inner.workloads.get(&id).map_or_else(String::new, |inner| inner.hash.clone());
         self.order(&set, &hash);
-        let pods = self.active_pods(&set.uid);
+        // Pods on their way out are counted as long as they are there.
+        let keys = self.inner.by_owner.get(&set.uid).into_iter().flatten();
+        let pods: Vec<&journal_schema::facts::PodFact> =
+            keys.filter_map(|key| self.facts.pods.get(key)).filter(|pod| !pod.finished()).collect();
         let count = |found: usize| i32::try_from(found).unwrap_or(i32::MAX);
         let current = count(pods.len());
         let ready = count(pods.iter().filter(|pod| pod.ready).count());
         let of_template = |pod: &&&journal_schema::facts::PodFact| {
-            pod.labels.get(REVISION).is_some_and(|value| *value == hash.as_str())
+            pod.deletion_at.is_none() && pod.labels.get(REVISION).is_some_and(|value| *value == hash.as_str())
         };
         let updated = count(pods.iter().filter(of_template).count());
         self.update_workload(&id, |set| {

@@ -203,6 +203,7 @@ impl World {
             max_unavailable,
             hash: template_hash(&fact),
             revision: 1,
+            noted: (0, 0),
             progress_at: self.now,
             gitops: None,
             replicas_by_daemon: false,
@@ -221,7 +222,7 @@ impl World {
         }
     }
 
-    fn create_pdb(&mut self, spec: &PdbSpec) {
+    pub(crate) fn create_pdb(&mut self, spec: &PdbSpec) {
         let labels: Labels = [(name("app"), spec.app.clone())].into();
         let key = Key::new(spec.namespace.clone(), spec.name.clone());
         let fact = PdbFact {

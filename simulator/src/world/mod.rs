@@ -117,6 +117,7 @@ pub(crate) enum Action {
 }
 
 /// A cluster, its cloud, and everybody in them but the daemon.
+#[derive(Clone)]
 pub struct World {
     pub(crate) now: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Action>,

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use journal_schema::facts::{
-    HpaFact, Key, Kind, NodeFact, Object, OwnerKind, PdbFact, PodFact, WorkloadFact, WorkloadId, WorkloadKind,
+    HpaFact, Key, Kind, NodeFact, Object, OwnerKind, PdbFact, PodFact, UpdateStrategy, WorkloadFact, WorkloadId,
+    WorkloadKind,
 };
 use journal_schema::text::Name;
 use journal_schema::units::{Millis, Timestamp};
@@ -43,6 +44,8 @@ pub(crate) struct WorkloadInner {
     pub(crate) hash: String,
     /// Order of ReplicaSets within a Deployment.
     pub(crate) revision: u64,
+    /// A ReplicaSet's annotations: how many its Deployment wanted when it was scaled last, and at most.
+    pub(crate) noted: (i32, i32),
     /// When the rollout last moved on.
     pub(crate) progress_at: Timestamp,
     /// Template changes by others are taken back after this long.
@@ -176,6 +179,13 @@ impl World {
         self.unpublish(Kind::Pod, key);
         self.room_made();
         self.pod_touched(&fact);
+        // The last pod of an old template may have been what a Deployment that recreates waits for.
+        if let Some(workload) = self.facts.workload_of(&fact)
+            && workload.strategy == UpdateStrategy::Recreate
+        {
+            let deployment = workload.id.key.clone();
+            self.enqueue(Work::Deployment(deployment));
+        }
     }
 
     /// Room may have been made on a node: pods that wait are tried again.
@@ -363,8 +373,11 @@ impl World {
         true
     }
 
-    /// A user or an autoscaler, not we, scales a workload.
+    /// A user or an autoscaler, not we, scales a workload. Who asks for the number that it has changes nothing.
     pub(crate) fn scale_by_others(&mut self, id: &WorkloadId, replicas: i32) {
+        if self.facts.workloads.get(id).is_some_and(|workload| workload.replicas == replicas) {
+            return;
+        }
         let changed = self.update_workload(id, |workload| {
             workload.replicas = replicas;
             workload.generation += 1;
@@ -390,6 +403,14 @@ impl World {
         }
         self.facts.pdbs.insert(fact.key.clone(), fact.clone());
         self.publish(&Object::Pdb(fact));
+    }
+
+    /// Takes a budget away.
+    pub(crate) fn delete_pdb(&mut self, key: &Key) {
+        if self.facts.pdbs.remove(key).is_some() {
+            self.inner.disrupted.remove(key);
+            self.unpublish(Kind::PodDisruptionBudget, key);
+        }
     }
 
     pub(crate) fn put_hpa(&mut self, fact: HpaFact) {
