@@ -80,7 +80,7 @@ AUDIT = {
 class ControlPlane:
     """etcd, kube-apiserver, controller-manager, scheduler, kwok and Prometheus."""
 
-    def __init__(self, work, quiet=False):
+    def __init__(self, work, quiet=False, options=()):
         self.work = work
         self.audit = work / "log/audit.json"
         work.mkdir(parents=True, exist_ok=True)
@@ -88,12 +88,12 @@ class ControlPlane:
         policy.write_text(json.dumps(AUDIT))
         flags = [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
         more = [part for flag in flags for part in ("--apiserver-flag", flag)]
-        subprocess.run([HERE / "control-plane/up", *more, work], check=True, stdout=subprocess.DEVNULL if quiet else None)
+        subprocess.run([HERE / "control-plane/up", *more, *options, work], check=True, stdout=subprocess.DEVNULL if quiet else None)
         shell = f"set -a; source {work}/env; env -0"
         raw = subprocess.run(["bash", "-c", shell], check=True, capture_output=True).stdout.decode()
         self.env = dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
         self.kubeconfig = self.env["KUBECONFIG"]
-        self.prometheus = self.env["PROMETHEUS_URL"]
+        self.prometheus = self.env.get("PROMETHEUS_URL")
 
     def ctl(self, *arguments):
         command = [HERE / "control-plane/ctl", self.work, *arguments]
@@ -504,12 +504,23 @@ def budget(namespace, name, app, **spec):
 
 def build():
     """Builds the programs and returns their directory."""
-    cargo = ["cargo", "build", "--quiet"]
-    subprocess.run([*cargo, "-p", "kinema", "-p", "google-cloud-standin"], cwd=ROOT, check=True)
-    subprocess.run([*cargo, "-p", "adapter-kube", "--example", "effects"], cwd=ROOT, check=True)
-    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
-    programs = pathlib.Path(target).resolve() / "debug"
+    made = cargo(["kinema", "google-cloud-standin"], ["effects"])
     for name in ("kinema", "google-cloud-standin"):
-        if not shutil.which(str(programs / name)):
-            raise SystemExit(f"{programs / name} was not built")
-    return programs
+        if not shutil.which(str(made / name)):
+            raise SystemExit(f"{made / name} was not built")
+    return made
+
+
+def build_fakes():
+    """Builds what the comparison of the simulated cluster with a real one needs, and returns the directory."""
+    return cargo(["simulator"], ["answers"])
+
+
+def cargo(packages, examples):
+    """Builds programs, and examples of the adapter."""
+    command = ["cargo", "build", "--quiet"]
+    subprocess.run([*command, *(part for name in packages for part in ("-p", name))], cwd=ROOT, check=True)
+    named = [part for name in examples for part in ("--example", name)]
+    subprocess.run([*command, "-p", "adapter-kube", *named], cwd=ROOT, check=True)
+    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+    return pathlib.Path(target).resolve() / "debug"

@@ -1,6 +1,6 @@
 """The scenarios, by name, in the order in which they run."""
 
-from . import crashes, movements, refusals, rights, servers
+from . import crashes, fakes, movements, refusals, rights, servers
 
 ALL = {
     "effects": servers.effects,
@@ -17,4 +17,5 @@ ALL = {
     "least-privilege": rights.least_privilege,
     "namespace-not-enrolled": rights.not_enrolled,
     "api-server-restarts-and-watches-expire": servers.restart_and_expire,
+    "simulated-cluster-answers-as-a-real-one": fakes.same_answers,
 }

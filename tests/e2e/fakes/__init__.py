@@ -1,0 +1,1 @@
+"""The simulated cluster of simulator/ held against a real control plane."""
