@@ -82,6 +82,7 @@ canaries!(
     DrainsForEver: "a machine that does not go is waited for for ever",
     ClearsNothing: "the labels of a finished iteration stay",
     // Moves.
+    MovesFromAnother: "pods are moved from a machine that took a leaving one's name",
     GrowsAgain: "a surge that a user took back is asked for again",
     ShrinksEarly: "a surge is scaled back before its new pod is ready",
     SurgesUnmarked: "a surge is scaled back without a leaving pod being marked",

@@ -23,6 +23,9 @@ use crate::world::{avoided, holds_node, saturate};
 
 /// How often one pod is tried before the iteration is given up.
 const ATTEMPTS_MAX: u32 = 3;
+/// Of so many moves for each of the plan's, and so many more, an iteration is given up.
+const MOVES_FACTOR: u32 = 3;
+const MOVES_LEAST: u32 = 30;
 /// Part of a move's deadline, as a divisor, after which others go on before those that wait for it.
 const PATIENCE_DIVISOR: i64 = 4;
 
@@ -82,7 +85,7 @@ impl Rolling {
         if let Some(since) = self.frozen_since.take() {
             self.postpone(ctx.now().since(since));
         }
-        if let Some(reason) = self.go_on(ctx) {
+        if let Some(reason) = self.spare_changed(ctx).or_else(|| self.go_on(ctx)) {
             return unwinding::begin(self.iteration, reason, ctx.now());
         }
         self.reverting.retain(|debt| !undo(ctx, debt));
@@ -153,6 +156,12 @@ impl Rolling {
                 Moved::Done(pods) => {
                     self.iteration.moved += pods;
                     ctx.state.moved += u64::from(pods);
+                    // Pods that come back as soon as they are moved would be moved for ever.
+                    let most = saturate(self.iteration.planned.plan.moves.len()) * MOVES_FACTOR + MOVES_LEAST;
+                    if self.iteration.moved > most && !planted(Canary::MovesForEver) {
+                        let message = Message::truncated("far more pods were moved than the plan had");
+                        given_up.push((group.clone(), Reason::MoveStuck { pod: group.first_pod(), message }));
+                    }
                 }
                 Moved::Stuck(reason) => given_up.push((group, reason)),
                 Moved::Waiting(what) if ctx.now() >= group.started_at.plus(span) && !planted(Canary::MovesForEver) => {
@@ -183,10 +192,37 @@ impl Rolling {
         let plan = &self.iteration.planned.plan;
         let (leave, stay): (Vec<&Leaving>, Vec<&Leaving>) =
             given_up.iter().partition(|leaving| plan.removes(&leaving.node));
-        let nodes: BTreeSet<Name> = leave.into_iter().map(|leaving| leaving.node.clone()).collect();
+        let nodes = leave.into_iter().map(|leaving| leaving.node.clone()).collect();
+        let kept = stay.into_iter().map(|leaving| leaving.uid.clone()).collect();
+        self.give_up(ctx, nodes, kept, (pods, workload), reason)
+    }
+
+    /// A leaving node that is another machine by now is none of ours: it takes pods, and nobody may move them.
+    fn spare_changed(&mut self, ctx: &mut Ctx<'_>) -> Option<Reason> {
+        let nodes = &ctx.state.world.cluster().nodes;
+        let changed = |node: &Name, uid: &Name| nodes.get(node).is_some_and(|found| found.uid != *uid);
+        let leaving = self.iteration.leaving().filter(|removed| changed(&removed.node, &removed.uid));
+        let nodes: BTreeSet<Name> = leaving.map(|removed| removed.node.clone()).collect();
+        let reason = Reason::NodeChanged { node: nodes.first()?.clone() };
+        if planted(Canary::MovesFromAnother) {
+            return None;
+        }
+        self.give_up(ctx, nodes, BTreeSet::new(), (&BTreeSet::new(), None), reason)
+    }
+
+    /// Gives up these nodes, and these pods of nodes that stay, and undoes what was done to them and to those that it
+    /// is about. The reason to turn back instead, when too much of the plan would be given up.
+    fn give_up(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        nodes: BTreeSet<Name>,
+        stay: BTreeSet<Name>,
+        (pods, workload): (&BTreeSet<Key>, Option<&WorkloadId>),
+        reason: Reason,
+    ) -> Option<Reason> {
+        let plan = &self.iteration.planned.plan;
         let spared: BTreeSet<Name> = self.iteration.spared.union(&nodes).cloned().collect();
-        let mut kept = self.iteration.kept.clone();
-        kept.extend(stay.into_iter().map(|leaving| leaving.uid.clone()));
+        let kept: BTreeSet<Name> = self.iteration.kept.union(&stay).cloned().collect();
         let too_many = |given_up: usize, of: usize| given_up > of / SPARED_DIVISOR;
         if too_many(spared.len(), plan.remove.len()) || too_many(kept.len(), plan.shifts().count()) {
             return Some(reason);

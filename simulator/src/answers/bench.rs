@@ -63,6 +63,7 @@ fn scenario() -> Scenario {
         warm_up: Millis(0),
         limit: Millis::from_minutes(60),
         expected: Expected::Any,
+        because: None,
     }
 }
 

@@ -39,7 +39,9 @@ pub(super) fn list(world: &World) -> Vec<String> {
     }
     // The cloud makes a machine that it took back again, whenever it can: that is not ours to wait for.
     let preempts = |rule: &crate::cloud::FaultRule| matches!(rule.kind, crate::cloud::FaultKind::Preempt { .. });
-    if world.scenario.cloud_faults.iter().any(preempts) {
+    let replaced =
+        |rule: &crate::faults::FaultRule| matches!(rule.kind, crate::faults::FaultKind::MachineReplaced { .. });
+    if world.scenario.cloud_faults.iter().any(preempts) || world.scenario.faults.iter().any(replaced) {
         return found;
     }
     let created: Vec<&Name> = world.judge.created().collect();
