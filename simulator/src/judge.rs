@@ -10,7 +10,10 @@ use journal_schema::event::Digest;
 use journal_schema::facts::{DoNotDisrupt, Key, NodeFact, WorkloadId};
 use journal_schema::policy::Mode;
 use journal_schema::text::Name;
-use journal_schema::units::{MicroUsdPerHour, Timestamp};
+use journal_schema::units::{MicroUsdPerHour, Millis, Timestamp};
+
+/// By then everybody has noticed that a pod is gone with its machine.
+const NOTICED: Millis = Millis::from_minutes(6);
 
 /// A rule was broken. The rules are those of the project's list of invariants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub struct Judge {
     unflushed: Vec<EffectId>,
     watches_journal: bool,
     mode: Mode,
+    /// When others last took a pod of a workload.
+    lost_at: BTreeMap<WorkloadId, Timestamp>,
     /// The mode became Recommend while a plan was carried out.
     undoing: bool,
     approved: bool,
@@ -290,6 +295,7 @@ impl Judge {
             account.ready -= pods;
             account.excused += pods;
         }
+        self.lost_at.insert(id.clone(), now);
     }
 
     /// What users and autoscalers want of a workload.
@@ -315,7 +321,8 @@ impl Judge {
         if let Some(workload) = by
             .iter()
             .filter(|id| !self.rolled.contains(*id))
-            // What others lost came on top of what the budget had allowed.
+            // What others lost came on top of what the budget had allowed, and is counted when it is noticed.
+            .filter(|id| self.lost_at.get(*id).is_none_or(|at| now.since(*at) > NOTICED))
             .find(|id| {
                 let account = self.accounts.get(*id);
                 self.touched.contains(*id) && account.is_some_and(|account| account.missing > 0 && account.excused == 0)
