@@ -4,7 +4,6 @@
 
 use journal_schema::event::OperatorCommand;
 use journal_schema::facts::Kind;
-use journal_schema::policy::Policy;
 use journal_schema::units::{Millis, Ppm};
 
 use super::kinds::{dear_world, deployment, operator, small_world};
@@ -88,7 +87,7 @@ fn young_nodes() -> Scenario {
 fn configuration_lost() -> Scenario {
     let about = "the configuration is lost while pods move: what was changed is undone, no machine goes";
     let mut this = unwound(small_world("configuration-lost", about), "PolicyForbids");
-    this.faults = vec![FaultRule::on("Scale", 2, FaultKind::Policy(Box::new(Policy::default())))];
+    this.faults = vec![FaultRule::on("Scale", 2, FaultKind::Policy(Box::default()))];
     this
 }
 
