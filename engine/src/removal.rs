@@ -93,7 +93,7 @@ impl Removal {
         if node.uid != self.uid {
             return Removed::Impossible(Reason::NodeChanged { node: self.node.clone() });
         }
-        if !ctx.mark(&node, NodeRole::Expiring, iteration) {
+        if !ctx.mark_again(&node, NodeRole::Expiring, iteration) {
             self.stage = Stage::Emptying;
             return Removed::Waiting(None);
         }

@@ -72,7 +72,7 @@ impl<'a> Ctx<'a> {
         if shows(node, role, iteration) {
             return true;
         }
-        let effect = Effect::MarkNode { node: node.name.clone(), uid: node.uid.clone(), role, iteration };
+        let effect = marking(node, role, iteration);
         match role {
             NodeRole::Optimal | NodeRole::Expiring | NodeRole::Later => {
                 self.want_owing(effect, Debt::Mark { node: node.name.clone(), uid: node.uid.clone() });
@@ -82,6 +82,15 @@ impl<'a> Ctx<'a> {
             }
         }
         false
+    }
+
+    /// The same, however often it is refused: ever longer pauses are between the attempts.
+    pub(crate) fn mark_again(&mut self, node: &NodeFact, role: NodeRole, iteration: u64) -> bool {
+        let shown = self.mark(node, role, iteration);
+        if !shown {
+            self.try_later(&marking(node, role, iteration));
+        }
+        shown
     }
 
     /// Wants an effect however often it is refused: for undoing, where giving up is not an answer. Ever longer pauses
@@ -185,6 +194,10 @@ impl<'a> Ctx<'a> {
         state.holds.clear();
         Phase::default()
     }
+}
+
+fn marking(node: &NodeFact, role: NodeRole, iteration: u64) -> Effect {
+    Effect::MarkNode { node: node.name.clone(), uid: node.uid.clone(), role, iteration }
 }
 
 /// Whether a node shows a role of this iteration.

@@ -96,6 +96,9 @@ pub(super) fn complaints(
     found.extend(report.violation_list.iter().map(|text| format!("broken rule {text}")));
     found.extend(report.leftover_list.iter().map(|text| format!("S11 left over: {text}")));
     found.extend(report.replay_difference.iter().map(|text| format!("S16 replay differs: {text}")));
+    if let Some((moved, planned)) = evidence.overmoved {
+        found.push(format!("L5 {moved} pods were moved where the plan had {planned}"));
+    }
     if let Some(iteration) = evidence.carried_on {
         found.push(format!("S17 iteration {iteration} of another release was carried on"));
     }

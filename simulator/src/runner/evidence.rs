@@ -33,6 +33,8 @@ pub struct Evidence {
     pub unseen: Vec<String>,
     /// Effects that the core's own last check held back.
     pub withheld: Vec<String>,
+    /// The first iteration that moved far more pods than its plan had: how many of how many.
+    pub overmoved: Option<(u64, u64)>,
     /// The iteration of an older release that was carried on.
     pub carried_on: Option<u64>,
     /// What went wrong, in order.

@@ -98,6 +98,10 @@ pub enum RunError {
     Driver(#[from] Box<DriverError>),
 }
 
+/// An iteration moves at most so many pods for each of its plan's, and so many more: others scale and crash.
+const MOVES_FACTOR: u64 = 2;
+const MOVES_MORE: u64 = 10;
+
 /// Turns of the loop after which a run is ended: no scenario needs a tenth of it.
 const TURNS_MAX: u64 = 300_000;
 
@@ -143,6 +147,8 @@ struct Iterations {
     phases: BTreeMap<PhaseName, u64>,
     last_busy: Option<Timestamp>,
     withheld: Vec<String>,
+    /// The first iteration that moved far more pods than its plan had: how many of how many.
+    overmoved: Option<(u64, u64)>,
     last_withheld: Option<(EffectId, Timestamp)>,
     behaviour: Option<u32>,
     /// The plan of an older release that was carried on.
@@ -182,6 +188,11 @@ impl Iterations {
         let reason = finished.reason.as_ref().map(|reason| reason.code().to_owned());
         self.last = Some((finished.iteration, ending, reason));
         self.moves += u64::from(finished.counts.2);
+        let planned = state.planned().filter(|(_, planned)| planned.plan.iteration == finished.iteration);
+        let planned = planned.map_or(0, |(_, planned)| planned.plan.moves.len() as u64);
+        if u64::from(finished.counts.2) > planned * MOVES_FACTOR + MOVES_MORE {
+            self.overmoved.get_or_insert((finished.counts.2.into(), planned));
+        }
         if ending != Ending::Untouched {
             self.ended += 1;
         }
@@ -352,6 +363,7 @@ pub fn examine(
         nodes: evidence::nodes(world),
         unseen: evidence::unseen(world, &state),
         withheld: std::mem::take(&mut iterations.withheld),
+        overmoved: iterations.overmoved,
         carried_on: iterations.carried_on,
         struck: world.faults.log.clone(),
         requests: world.faults.requests(),
