@@ -24,7 +24,7 @@ pub(crate) fn closed(state: &State) -> Vec<Reason> {
         return vec![Reason::NotSynced { kind }];
     }
     if let Some(pause) = &state.pause {
-        reasons.push(Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until });
+        reasons.push(pause.reason());
     }
     reasons.extend(breakers(state, 0));
     if let Some(until) = cooling_until(state)

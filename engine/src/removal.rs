@@ -52,6 +52,11 @@ pub(crate) enum Removed {
     Impossible(Reason),
 }
 
+/// Whether an effect asks for a node's machine to go.
+pub(crate) fn deletes(effect: &Effect, node: &Name) -> bool {
+    matches!(effect, Effect::DeleteInstances { instances, .. } if instances.iter().any(|instance| instance.name == *node))
+}
+
 impl Removal {
     pub(crate) fn new(node: Name, uid: Name, pool: PoolId) -> Self {
         Self { node, uid, pool, stage: Stage::Emptying }

@@ -35,6 +35,13 @@ pub struct Pause {
     pub until: Option<Timestamp>,
 }
 
+impl Pause {
+    /// Why nothing is begun meanwhile.
+    pub(crate) fn reason(&self) -> Reason {
+        Reason::Paused { by: self.by.clone(), reason: self.reason.clone(), until: self.until }
+    }
+}
+
 /// How an iteration ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {

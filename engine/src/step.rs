@@ -402,17 +402,12 @@ impl State {
     /// Leaves the way of the plan when an operator, or the policy, says so.
     fn divert(&mut self) {
         let abort = self.abort_requested.take().filter(|_| !planted(Canary::IgnoresAbort));
-        if let Some(by) = self.stepped.take()
+        let paused = self.pause.as_ref().filter(|_| matches!(self.phase, Phase::Predicting(_) | Phase::Optimizing(_)));
+        let paused = paused.map(Pause::reason);
+        let reason = self.stepped.take().map(|by| Reason::ClockStepped { by }).or(paused);
+        if let Some(reason) = reason
             && let Some((number, started_at)) = self.phase.planning()
         {
-            let next = Ctx::new(self, &mut Vec::new()).dismiss(number, started_at, Reason::ClockStepped { by });
-            self.enter(next);
-            return;
-        }
-        if let (Some(pause), Phase::Predicting(_) | Phase::Optimizing(_)) = (&self.pause, &self.phase)
-            && let Some((number, started_at)) = self.phase.planning()
-        {
-            let reason = Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until };
             let next = Ctx::new(self, &mut Vec::new()).dismiss(number, started_at, reason);
             self.enter(next);
             return;

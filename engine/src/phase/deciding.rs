@@ -115,7 +115,7 @@ impl Deciding {
             return Some(reason);
         }
         if let Some(pause) = &ctx.state.pause {
-            return Some(Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until });
+            return Some(pause.reason());
         }
         if policy.mode == Mode::Recommend && !planted(Canary::RecommendActs) {
             return Some(Reason::RecommendOnly);

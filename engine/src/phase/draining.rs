@@ -2,7 +2,7 @@
 
 use canary::{Canary, planted};
 use journal_schema::cloud::{InstanceState, PoolId};
-use journal_schema::effect::{Effect, Regarding};
+use journal_schema::effect::Regarding;
 use journal_schema::event::Deadline;
 use journal_schema::policy::Pricing;
 use journal_schema::reason::Reason;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ctx, Iteration, Phase, relief, undo::undo, unwinding};
 use crate::debts::Debt;
 use crate::gates;
-use crate::removal::{Removal, Removed};
+use crate::removal::{Removal, Removed, deletes};
 use crate::state::State;
 
 /// Waiting for machines to be gone.
@@ -33,6 +33,11 @@ pub struct Draining {
     /// the request arrived is not known yet.
     recalled: BTreeMap<Name, Timestamp>,
     poll_at: Timestamp,
+}
+
+/// Whether a machine is gone or on its way out, as far as the cloud told.
+fn goes(state: &State, node: &Name) -> bool {
+    state.cloud.instance(node).is_none_or(|(_, instance)| instance.state == InstanceState::Deleting)
 }
 
 impl Draining {
@@ -178,18 +183,12 @@ impl Draining {
     /// A pod waits, and only nodes would take it whose machines were asked to go. One that the cloud does not show going
     /// is not asked for again: perhaps the request never arrived. True while such a pod waits.
     fn recall(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        let on_its_way = |name: &Name| {
-            ctx.state.cloud.instance(name).is_none_or(|(_, instance)| instance.state == InstanceState::Deleting)
-        };
-        let lost = self.removals.keys().filter(|node| on_its_way(node)).cloned().collect();
+        let lost = self.removals.keys().filter(|node| goes(ctx.state, node)).cloned().collect();
         let Some((node, _)) = relief::wanted(ctx.state, &self.iteration, &lost) else { return false };
         let Some(removal) = self.removals.get(&node) else { return false };
         let about = removal.is_deleting();
         if about && !self.recalled.contains_key(&node) {
-            ctx.state.table.abandon(|known| {
-                matches!(known, Effect::DeleteInstances { instances, .. }
-                    if instances.iter().any(|instance| instance.name == node))
-            });
+            ctx.state.table.abandon(|known| deletes(known, &node));
             self.recalled.insert(node, ctx.now());
         }
         about
@@ -202,7 +201,7 @@ impl Draining {
         let mut stay = BTreeSet::new();
         self.recalled.retain(|node, since| {
             let Some(removal) = self.removals.get(node) else { return false };
-            let goes = state.cloud.instance(node).is_none_or(|(_, instance)| instance.state == InstanceState::Deleting);
+            let goes = goes(state, node);
             let listed = state.cloud.listed_at(removal.pool()).is_some_and(|at| at >= since.plus(effect));
             if listed && !goes {
                 stay.insert(node.clone());

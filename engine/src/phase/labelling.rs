@@ -40,8 +40,7 @@ impl Labelling {
 
     pub(crate) fn advance(mut self, ctx: &mut Ctx<'_>) -> Phase {
         if let Some(pause) = &ctx.state.pause {
-            ctx.state.holds =
-                vec![Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until }];
+            ctx.state.holds = vec![pause.reason()];
             self.until = ctx.now().plus(ctx.state.policy.deadlines.label);
             return Phase::Labelling(self);
         }

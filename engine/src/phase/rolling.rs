@@ -95,8 +95,7 @@ impl Rolling {
             return Phase::Draining(Draining::new(self.iteration, ctx.state));
         }
         if let Some(pause) = &ctx.state.pause {
-            ctx.state.holds =
-                vec![Reason::Paused { by: pause.by.clone(), reason: pause.reason.clone(), until: pause.until }];
+            ctx.state.holds = vec![pause.reason()];
             self.idle_since = ctx.now();
             return Phase::Rolling(self);
         }

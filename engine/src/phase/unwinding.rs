@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{Ctx, Iteration, Phase, undo::undo};
 use crate::debts::Debt;
 use crate::names;
-use crate::removal::{Removal, Removed};
+use crate::removal::{Removal, Removed, deletes};
 use crate::state::State;
 use crate::table::Progress;
 use crate::world::holds_node;
@@ -171,10 +171,7 @@ impl Unwinding {
         }
         if !deleting {
             // Asked for before it joined, and perhaps to be asked again: from now on it goes as every node does.
-            ctx.state.table.abandon(|known| {
-                matches!(known, Effect::DeleteInstances { instances, .. }
-                    if instances.iter().any(|instance| instance.name == *name))
-            });
+            ctx.state.table.abandon(|known| deletes(known, name));
         }
         let removal = self
             .removals
